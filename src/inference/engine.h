@@ -1,0 +1,123 @@
+// Engine: a loaded model that turns token ids into token ids and text; what every face stands on.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "inference/kv_cache.h"
+#include "inference/sampler.h"
+#include "models/model_config.h"
+#include "tokenizers/tokenizer.h"
+
+namespace bitnet {
+
+struct EngineOptions {
+  int threads = 0;           // 0 = one per physical core this process may use
+  std::string isa;           // kernel table by name; empty = BITNET_ISA, else the best this CPU has
+  KvType kv = KvType::f16;
+  std::int64_t n_ctx = 0;    // positions a session can hold; 0 = the model's own context length
+  std::int64_t chunk = 512;  // prompt tokens per forward pass; never changes a result
+};
+
+// Done and total in bytes (loading) or tokens (prefill). Called on the caller's thread.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+enum class FinishReason { stop, length, cancelled };
+const char* text(FinishReason reason);  // "stop", "length", "cancelled"
+
+struct GenerateRequest {
+  std::vector<TokenId> prompt;      // at least one id, each in [0, n_vocab)
+  std::int64_t max_tokens = -1;     // -1 = until the context is full
+  SamplingParams sampling;
+  std::vector<std::string> stop;    // non-empty strings; the text ends before the first one that appears
+  bool ignore_eos = false;
+  const std::atomic<bool>* cancel = nullptr;  // looked at once per step; the result then holds what there is
+};
+
+struct Timings {
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  double prompt_seconds = 0, generate_seconds = 0, first_token_seconds = 0;
+};
+
+struct GenerateResult {
+  std::string text;                // valid UTF-8; empty without a tokenizer
+  std::vector<TokenId> ids;        // as sampled, an end-of-generation token included
+  FinishReason finish_reason = FinishReason::length;
+  Timings timings;
+};
+
+struct GenerateCallbacks {
+  std::function<void(std::string_view text, TokenId id)> on_text;  // each piece valid UTF-8, possibly empty; never part of a stop string
+  Progress on_prefill;
+};
+
+class Transformer;
+class ThreadPool;
+class GgufFile;
+
+// One sequence: its KV cache and the ids in it. Belongs to the engine that made it and must not outlive it.
+struct Session {
+  std::unique_ptr<KvCache> cache;
+  std::vector<TokenId> ids;  // ids[i] is at position i
+};
+
+// Loads once, then is immutable but for its thread pool: one call at a time per engine.
+class Engine {
+ public:
+  // Throws Error: not_found, bad_model, too_big, unsupported, unsupported_cpu.
+  static std::unique_ptr<Engine> open(const std::string& path, const EngineOptions& options, const Progress& progress = {});
+  ~Engine();
+
+  const ModelConfig& config() const;
+  std::int64_t n_ctx() const;
+  const Tokenizer* tokenizer() const;             // null when the file has none
+  const std::string& tokenizer_problem() const;   // why it has none; empty when it has one
+  bool is_end(TokenId id) const;                  // EOS, EOT and the like: generation stops there
+  const char* isa() const;
+  int threads() const;
+  void set_threads(int threads);
+  std::uint64_t weight_bytes() const;             // resident weights
+  std::uint64_t bytes_per_token(std::int64_t depth) const;  // read by one decode step at that depth
+  std::uint64_t kv_bytes_per_token() const;
+
+  // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when the
+  // file has no template (has_chat_template() is false), Error{usage} when the template refuses the messages.
+  bool has_chat_template() const;
+  std::string render_chat(const nlohmann::ordered_json& messages) const;
+  std::vector<TokenId> encode_chat(const nlohmann::ordered_json& messages) const;
+
+  Session new_session() const;
+
+  // Makes session.ids equal `request.prompt` (reusing their common prefix) and generates behind it. Results do not depend on the
+  // reuse, on threads, chunk or instruction set. Throws Error{usage} for a bad request, Error{too_big} for a prompt over n_ctx.
+  GenerateResult generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks = {});
+
+  // Appends `ids` to the session; returns the logits (n_vocab) of the last position, valid until the next call.
+  std::span<const float> evaluate(Session& session, std::span<const TokenId> ids);
+
+  // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
+  using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
+  void logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink);
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// The tokenizer of a GGUF file, vocabulary-only files included. Throws Error{bad_model}; null when it has no tokenizer keys.
+std::unique_ptr<const Tokenizer> tokenizer_from_gguf(const GgufFile& file);
+
+// Bytes per second that `threads` threads read from memory far larger than the caches, best of a few passes; takes about
+// 0.3 seconds and 512 MiB.
+double measure_read_bandwidth(ThreadPool& pool);
+double measure_read_bandwidth(int threads);
+
+}  // namespace bitnet

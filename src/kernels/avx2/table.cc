@@ -1,0 +1,26 @@
+// The AVX2 table.
+#include "kernels/avx2/ops.h"
+
+namespace bitnet {
+
+const KernelTable& avx2_table() {
+  static constexpr KernelTable table = {
+      .name = "avx2",
+      .rms_norm = avx2::rms_norm,
+      .quantise = avx2::quantise,
+      .rms_norm_quantise = avx2::rms_norm_quantise,
+      .ternary_matmul = avx2::ternary_matmul,
+      .dense_matmul = avx2::dense_matmul,
+      .decode = avx2::decode,
+      .rope = avx2::rope,
+      .kv_store = avx2::kv_store,
+      .attend = avx2::attend,
+      .gate = avx2::gate,
+      .add = avx2::add,
+      .scale = avx2::scale,
+      .softmax = avx2::softmax,
+  };
+  return table;
+}
+
+}  // namespace bitnet

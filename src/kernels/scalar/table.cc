@@ -1,0 +1,26 @@
+// The scalar table.
+#include "kernels/scalar/ops.h"
+
+namespace bitnet {
+
+const KernelTable& scalar_table() {
+  static constexpr KernelTable table = {
+      .name = "scalar",
+      .rms_norm = scalar::rms_norm,
+      .quantise = scalar::quantise,
+      .rms_norm_quantise = scalar::rms_norm_quantise,
+      .ternary_matmul = scalar::ternary_matmul,
+      .dense_matmul = scalar::dense_matmul,
+      .decode = scalar::decode,
+      .rope = scalar::rope,
+      .kv_store = scalar::kv_store,
+      .attend = scalar::attend,
+      .gate = scalar::gate,
+      .add = scalar::add,
+      .scale = scalar::scale,
+      .softmax = scalar::softmax,
+  };
+  return table;
+}
+
+}  // namespace bitnet

@@ -1,0 +1,239 @@
+// Compares a kernel table with the scalar one, operation by operation, on fixed pseudo-random problems.
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "common/checked.h"
+#include "common/half.h"
+#include "kernels/dispatch.h"
+#include "kernels/ternary_layout.h"
+
+namespace bitnet {
+namespace {
+
+// A small generator with fixed results everywhere (SplitMix64, Steele et al. 2014).
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    std::uint64_t z = state_ += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+  }
+  int below(int n) { return static_cast<int>(next() % static_cast<std::uint64_t>(n)); }
+  float real() { return static_cast<float>(static_cast<std::int64_t>(next() >> 40) - (1 << 23)) * 0x1p-22f; }  // [-2, 2)
+  std::vector<float> reals(std::int64_t n) {
+    std::vector<float> v(static_cast<std::size_t>(n));
+    for (float& x : v) x = real();
+    return v;
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+bool equal(const std::vector<float>& a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;  // the bits of a NaN are nobody's promise
+    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return false;
+  }
+  return a.size() == b.size();
+}
+
+struct Scratch {
+  std::vector<std::byte> bytes = std::vector<std::byte>(1 << 20);
+  std::byte* get() { return bytes.data(); }
+};
+
+// Runs `problem(table)` -> floats on both tables.
+template <class Problem>
+bool agrees(const KernelTable& table, const Problem& problem) {
+  return equal(problem(table), problem(scalar_table()));
+}
+
+std::vector<float> quantised(std::int64_t n, const std::vector<std::int8_t>& q, float scale, std::int32_t sum) {
+  std::vector<float> out(q.begin(), q.begin() + n);
+  out.push_back(scale), out.push_back(static_cast<float>(sum));
+  return out;
+}
+
+bool norms_agree(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t n : {1, 7, 16, 31, 96, 640, 2560, 6912}) {
+    for (const float special : {0.0f, 1e-7f, 1e20f, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+      Random random(static_cast<std::uint64_t>(n));
+      std::vector<float> x = random.reals(n);
+      const std::vector<float> gain = random.reals(n);
+      if (special != 0.0f) x[static_cast<std::size_t>(n / 2)] = special;
+      const std::int64_t padded = round_up(n, ternary_line_cols);
+      const auto run = [&](const KernelTable& t, int which) {
+        std::vector<std::int8_t> q(static_cast<std::size_t>(padded));
+        std::vector<float> y(static_cast<std::size_t>(n));
+        float scale = 0;
+        std::int32_t sum = 0;
+        if (which == 0) return t.rms_norm(x.data(), gain.data(), 1e-5f, n, y.data()), y;
+        if (which == 1) t.quantise(x.data(), n, padded, q.data(), &scale, &sum);
+        if (which == 2) t.rms_norm_quantise(x.data(), gain.data(), 1e-5f, n, padded, q.data(), &scale, &sum);
+        return quantised(padded, q, scale, sum);
+      };
+      for (const int which : {0, 1, 2}) same = same && agrees(table, [&](const KernelTable& t) { return run(t, which); });
+    }
+  }
+  return same;
+}
+
+bool ternary_agrees(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t cols : {128, 384, 2560, 6912}) {
+    for (const std::int64_t tokens : {1, 2, 3, 5, 6, 13}) {
+      Random random(static_cast<std::uint64_t>(cols + tokens));
+      const std::int64_t rows = 20, padded = round_up(cols, ternary_line_cols);
+      std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+      std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols));
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (auto& code : codes) code = static_cast<std::uint8_t>(r == 0 ? 2 : r == 1 ? 0 : random.below(3));
+        pack_ternary_row(codes.data(), cols, r, lines.data());
+      }
+      std::vector<std::int8_t> q(static_cast<std::size_t>(tokens * padded));
+      std::vector<std::int32_t> sums(static_cast<std::size_t>(tokens));
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        for (std::int64_t c = 0; c < cols; ++c) {
+          const int value = t == 0 ? 127 : t == 1 ? -128 : random.below(256) - 128;
+          q[static_cast<std::size_t>(t * padded + c)] = static_cast<std::int8_t>(value);
+          sums[static_cast<std::size_t>(t)] += value;
+        }
+      }
+      const std::vector<float> w_scales = random.reals(rows), x_scales(static_cast<std::size_t>(tokens), 3.7f);
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+        Scratch scratch;
+        t.ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 4, rows, {q.data(), x_scales.data(), sums.data(), tokens, padded},
+                         y.data(), rows, scratch.get());
+        return y;
+      });
+    }
+  }
+  return same;
+}
+
+// Random blocks whose half-precision scales are finite: the two bytes at each given place.
+std::vector<std::byte> random_blocks(DataType type, std::int64_t weights, Random& random) {
+  const DataTypeInfo& t = info(type);
+  std::vector<std::byte> blocks(static_cast<std::size_t>(weights / t.block * t.block_bytes));
+  for (auto& b : blocks) b = static_cast<std::byte>(random.below(256));
+  if (type == DataType::f32) {
+    for (std::size_t i = 3; i < blocks.size(); i += 4) blocks[i] = static_cast<std::byte>(0x3e | random.below(2) << 7);
+  } else {
+    for (std::size_t i = 1; i < blocks.size(); i += 2) blocks[i] &= static_cast<std::byte>(0xbf);  // clears the top exponent bit
+  }
+  return blocks;
+}
+
+bool dense_agrees(const KernelTable& table) {
+  bool same = true;
+  for (int type = 0; type <= static_cast<int>(DataType::q6_k); ++type) {
+    const auto data_type = static_cast<DataType>(type);
+    if (data_type == DataType::i2_s) continue;
+    const bool any_cols = info(data_type).block == 1;
+    for (const std::int64_t tokens : {1, 2, 5}) {
+      Random random(static_cast<std::uint64_t>(type * 10 + tokens));
+      const std::int64_t rows = 5, cols = any_cols ? 100 : 512;
+      const auto blocks = random_blocks(data_type, rows * cols, random);
+      const std::vector<float> x = random.reals(tokens * cols);
+      const std::int64_t row_bytes = static_cast<std::int64_t>(blocks.size()) / rows;
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+        Scratch scratch;
+        t.dense_matmul({data_type, blocks.data(), rows, cols, row_bytes}, 0, rows, x.data(), tokens, cols, y.data(), rows, scratch.get());
+        return y;
+      });
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y(static_cast<std::size_t>(cols));
+        t.decode(data_type, blocks.data(), cols, y.data());
+        return y;
+      });
+    }
+  }
+  return same;
+}
+
+bool attention_agrees(const KernelTable& table) {
+  bool same = true;
+  for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
+    for (const std::int64_t head_dim : {32, 96, 100, 128}) {
+      Random random(static_cast<std::uint64_t>(head_dim));
+      const std::vector<float> keys = random.reals(kv_chunk_positions * head_dim), values = random.reals(kv_chunk_positions * head_dim);
+      const std::vector<float> q = random.reals(4 * head_dim);
+      same = same && agrees(table, [&](const KernelTable& t) {
+        const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
+        std::vector<float> key_memory(n), value_memory(n), key_scales(64), value_scales(64);
+        const KvChunk chunk{reinterpret_cast<std::byte*>(key_memory.data()), reinterpret_cast<std::byte*>(value_memory.data()),
+                            key_scales.data(), value_scales.data()};
+        for (std::int64_t j = 0; j < kv_chunk_positions; ++j) {
+          t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim, chunk, j);
+        }
+        std::vector<float> state(static_cast<std::size_t>(4 * (head_dim + 2)));
+        for (int i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = -std::numeric_limits<float>::infinity();
+        const std::int32_t visible[2][4] = {{64, 64, 64, 17}, {0, 1, 33, 64}};
+        Scratch scratch;
+        for (const auto& seen : visible) {
+          t.attend(type, chunk, q.data(), 4, seen, head_dim, {state.data(), state.data() + 4, state.data() + 8}, scratch.get());
+        }
+        return state;
+      });
+    }
+  }
+  return same;
+}
+
+bool elementwise_agrees(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t n : {1, 8, 15, 100, 6912}) {
+    Random random(static_cast<std::uint64_t>(n));
+    std::vector<float> a = random.reals(n), b = random.reals(n);
+    for (float& x : a) x *= 30.0f;
+    for (const Activation activation : {Activation::relu2, Activation::silu}) {
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y(a.size());
+        t.gate(activation, a.data(), b.data(), n, y.data());
+        return y;
+      });
+    }
+    for (int which = 0; which < 3; ++which) {
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y = a;
+        if (which == 0) t.add(y.data(), b.data(), n);
+        if (which == 1) t.scale(y.data(), 0.37f, n);
+        if (which == 2) t.softmax(y.data(), n);
+        return y;
+      });
+    }
+  }
+  for (const RopeKind kind : {RopeKind::neox, RopeKind::norm}) {
+    for (const std::int64_t rope_dim : {32, 96, 100, 128}) {
+      Random random(static_cast<std::uint64_t>(rope_dim));
+      const std::vector<float> x = random.reals(3 * 128), cos = random.reals(64), sin = random.reals(64);
+      same = same && agrees(table, [&](const KernelTable& t) {
+        std::vector<float> y = x;
+        t.rope(y.data(), 3, 128, rope_dim, kind, cos.data(), sin.data());
+        return y;
+      });
+    }
+  }
+  return same;
+}
+
+}  // namespace
+
+std::vector<std::string> self_test(const KernelTable& table) {
+  std::vector<std::string> different;
+  if (!norms_agree(table)) different.emplace_back("norm and quantise");
+  if (!ternary_agrees(table)) different.emplace_back("ternary matmul");
+  if (!dense_agrees(table)) different.emplace_back("dense matmul");
+  if (!attention_agrees(table)) different.emplace_back("attention");
+  if (!elementwise_agrees(table)) different.emplace_back("elementwise");
+  return different;
+}
+
+}  // namespace bitnet

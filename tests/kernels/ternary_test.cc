@@ -1,0 +1,79 @@
+// The scalar ternary matmul against a plain sum over unpacked codes, and the internal layout's drawing.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "common/checked.h"
+#include "kernels/dispatch.h"
+#include "kernels/ternary_layout.h"
+
+namespace bitnet {
+namespace {
+
+TEST(TernaryLayout, PutsWeight64pPlusBInByteB) {
+  std::vector<std::uint8_t> codes(256, 1), lines(static_cast<std::size_t>(ternary_lines_bytes(1, 256)));
+  codes[3] = 2, codes[64 + 3] = 0, codes[192 + 3] = 2;
+  pack_ternary_row(codes.data(), 256, 0, lines.data());
+  EXPECT_EQ(lines.size(), 4u * 64);
+  EXPECT_EQ(lines[3], 2 | 0 << 2 | 1 << 4 | 2 << 6);
+  EXPECT_EQ(lines[4], 0x55);
+}
+
+TEST(TernaryLayout, AlternatesTheFourRowsOfAGroup) {
+  std::vector<std::uint8_t> codes(512, 1), lines(static_cast<std::size_t>(ternary_lines_bytes(8, 512)));
+  codes[256] = 2;
+  pack_ternary_row(codes.data(), 512, 6, lines.data());  // group 1, row 2 in it, line 1
+  EXPECT_EQ(lines[static_cast<std::size_t>(((1 * 2 + 1) * 4 + 2) * 64)], 0x56);
+}
+
+TEST(TernaryLayout, PadsColumnsWithZeroWeights) {
+  std::vector<std::uint8_t> codes(128, 2), lines(static_cast<std::size_t>(ternary_lines_bytes(1, 128)));
+  pack_ternary_row(codes.data(), 128, 0, lines.data());
+  EXPECT_EQ(lines[0], 2 | 2 << 2 | 1 << 4 | 1 << 6);
+  clear_ternary_row(128, 3, lines.data());
+  EXPECT_EQ(lines[3 * 64], 0x55);
+}
+
+TEST(TernaryMatmul, IsThePlainSum) {
+  const std::uint32_t seed = 20260101;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (const std::int64_t cols : {128, 256, 384, 640, 6912}) {
+    const std::int64_t rows = 8, tokens = 3, padded = round_up(cols, ternary_line_cols);
+    std::vector<std::vector<std::uint8_t>> codes(8, std::vector<std::uint8_t>(static_cast<std::size_t>(cols)));
+    std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+    for (std::int64_t r = 0; r < rows; ++r) {
+      for (auto& code : codes[static_cast<std::size_t>(r)]) code = static_cast<std::uint8_t>(random() % 3);
+      pack_ternary_row(codes[static_cast<std::size_t>(r)].data(), cols, r, lines.data());
+    }
+    std::vector<std::int8_t> q(static_cast<std::size_t>(tokens * padded));
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(tokens));
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      for (std::int64_t c = 0; c < cols; ++c) {
+        auto& value = q[static_cast<std::size_t>(t * padded + c)];
+        value = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+        sums[static_cast<std::size_t>(t)] += value;
+      }
+    }
+    const std::vector<float> w_scales(8, 1.0f), x_scales(3, 1.0f);
+    for (const KernelTable* table : kernel_tables()) {
+      std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+      std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
+      table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows, {q.data(), x_scales.data(), sums.data(), tokens, padded},
+                            y.data(), rows, scratch.data());
+      for (std::int64_t t = 0; t < tokens; ++t) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+          std::int32_t sum = 0;
+          for (std::int64_t c = 0; c < cols; ++c) {
+            sum += (codes[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)] - 1) * q[static_cast<std::size_t>(t * padded + c)];
+          }
+          EXPECT_EQ(y[static_cast<std::size_t>(t * rows + r)], static_cast<float>(sum)) << table->name << " cols " << cols;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitnet

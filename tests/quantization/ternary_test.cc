@@ -1,0 +1,96 @@
+// Which tensors count as ternary, and the worked bytes of docs/formats.md.
+#include "quantization/ternary.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "common/error.h"
+#include "common/half.h"
+
+namespace bitnet {
+namespace {
+
+std::vector<std::byte> i2_s_bytes(std::int64_t weights, float scale) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(weights / 4 + 32), std::byte{0x55});
+  std::memcpy(bytes.data() + weights / 4, &scale, sizeof scale);
+  return bytes;
+}
+
+template <class Value>
+std::vector<std::byte> as_bytes(const std::vector<Value>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(Value));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+TEST(I2S, PutsTheFirstThirtyTwoWeightsInTheTopBits) {
+  auto bytes = i2_s_bytes(128, 0.5f);
+  bytes[0] = std::byte{0x86};
+  const TensorView tensor{DataType::i2_s, {{1, 128}}, bytes};
+  std::vector<std::uint8_t> codes(128);
+  unpack_row(tensor, "w", 0, codes.data());
+  EXPECT_EQ(codes[0], 2);
+  EXPECT_EQ(codes[32], 0);
+  EXPECT_EQ(codes[64], 1);
+  EXPECT_EQ(codes[96], 2);
+  EXPECT_EQ(codes[1], 1);
+  EXPECT_EQ(ternary_scale(tensor, "w"), 0.5f);
+}
+
+TEST(I2S, BlocksRunAcrossRowEnds) {
+  auto bytes = i2_s_bytes(4 * 96, 1.0f);
+  bytes[0] = std::byte{0x56};   // weight 96 = row 1, column 0
+  const TensorView tensor{DataType::i2_s, {{4, 96}}, bytes};
+  std::vector<std::uint8_t> codes(96);
+  unpack_row(tensor, "w", 1, codes.data());
+  EXPECT_EQ(codes[0], 2);
+  EXPECT_EQ(codes[1], 1);
+}
+
+TEST(I2S, RefusesCodeThreeAndABrokenScale) {
+  auto bytes = i2_s_bytes(256, 1.0f);
+  bytes[32 + 5] = std::byte{0x57};  // row 1: weight 96 + 5
+  std::vector<std::uint8_t> codes(128);
+  EXPECT_THAT([&] { unpack_row({DataType::i2_s, {{2, 128}}, bytes}, "blk.0.attn_q.weight", 1, codes.data()); },
+              testing::ThrowsMessage<Error>("tensor 'blk.0.attn_q.weight': row 1, column 101 has code 3, ternary codes are 0 to 2"));
+  const auto broken = i2_s_bytes(128, NAN);
+  EXPECT_THAT([&] { ternary_scale({DataType::i2_s, {{1, 128}}, broken}, "w"); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("not finite")));
+}
+
+TEST(TernaryScale, AcceptsFloatsOfOneMagnitudeOnly) {
+  const auto ternary = as_bytes<float>({0.25f, 0.0f, -0.25f, 0.25f});
+  EXPECT_EQ(ternary_scale({DataType::f32, {{2, 2}}, ternary}, "w"), 0.25f);
+  const auto dense = as_bytes<float>({0.25f, 0.0f, -0.5f, 0.25f});
+  EXPECT_EQ(ternary_scale({DataType::f32, {{2, 2}}, dense}, "w"), std::nullopt);
+  const auto zero = as_bytes<float>({0, 0, 0, 0});
+  EXPECT_EQ(ternary_scale({DataType::f32, {{2, 2}}, zero}, "w"), 0.0f);
+  const auto half = as_bytes<std::uint16_t>({f32_to_f16(-1.0f), 0, f32_to_f16(1.0f), 0});
+  EXPECT_EQ(ternary_scale({DataType::f16, {{2, 2}}, half}, "w"), 1.0f);
+  std::vector<std::uint8_t> codes(2);
+  unpack_row({DataType::f16, {{2, 2}}, half}, "w", 0, codes.data());
+  EXPECT_THAT(codes, testing::ElementsAre(0, 1));
+}
+
+TEST(TernaryScale, IgnoresTheScaleOfZeroBlocksAndRefusesMixedOnes) {
+  std::vector<std::byte> blocks(2 * 66);
+  const std::uint16_t scale = f32_to_f16(0.75f), other = f32_to_f16(0.5f);
+  std::memcpy(blocks.data() + 64, &scale, 2);
+  const TensorView tensor{DataType::tq2_0, {{2, 256}}, blocks};
+  EXPECT_EQ(ternary_scale(tensor, "w"), 0.75f);
+  std::vector<std::uint8_t> codes(256);
+  unpack_row(tensor, "w", 1, codes.data());
+  EXPECT_THAT(codes, testing::Each(1));  // scale 0: zero weights whatever the codes say
+  std::memcpy(blocks.data() + 66 + 64, &other, 2);
+  EXPECT_EQ(ternary_scale(tensor, "w"), std::nullopt);
+}
+
+TEST(TernaryScale, LeavesDenseBlockFormatsAlone) {
+  const std::vector<std::byte> blocks(34);
+  EXPECT_EQ(ternary_scale({DataType::q8_0, {{1, 32}}, blocks}, "w"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace bitnet

@@ -109,6 +109,9 @@ class Engine {
  private:
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
+  void check_ids(std::span<const TokenId> ids) const;
+  std::optional<std::span<const float>> prefill(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks,
+                                                Timings& timings);
   std::unique_ptr<Parts> parts_;
 };
 

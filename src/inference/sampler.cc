@@ -10,6 +10,8 @@
 namespace bitnet {
 namespace {
 
+__extension__ typedef unsigned __int128 Wide;
+
 constexpr double weight_unit = 0x1p40;  // 2^17 tokens of weight 1 still sum far below 2^64
 
 // Finaliser of SplitMix64 (Steele et al., 2014): a bijection that spreads every bit.
@@ -189,7 +191,7 @@ void Sampler::keep_typical() {
 
 // The candidate at a uniformly random place of the line of all weights, laid out in descending order.
 TokenId Sampler::draw(std::uint64_t random) {
-  auto place = static_cast<std::uint64_t>(static_cast<unsigned __int128>(random) * total_weight() >> 64);
+  auto place = static_cast<std::uint64_t>(static_cast<Wide>(random) * total_weight() >> 64);
   for (std::size_t i = 0;; ++i) {
     sort_prefix(i + 1);
     if (place < candidates_[i].weight || i + 1 == candidates_.size()) return candidates_[i].id;

@@ -2,6 +2,7 @@
 #include "inference/stop_strings.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/error.h"
 

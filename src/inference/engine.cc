@@ -1,0 +1,257 @@
+// Loads a model and generates with it.
+#include "inference/engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/cpu_set.h"
+#include "common/error.h"
+#include "common/thread_pool.h"
+#include "inference/prepare.h"
+#include "inference/stop_strings.h"
+#include "inference/transformer.h"
+#include "inference/vocabulary.h"
+#include "kernels/dispatch.h"
+#include "models/gguf_reader.h"
+#include "models/model.h"
+#include "tokenizers/chat_template.h"
+
+namespace bitnet {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int thread_count(int wanted) {
+  if (wanted < 0 || wanted > 1024) fail(ErrorKind::usage, "threads is {}, allowed are 0 (one per core) to 1024", wanted);
+  return wanted == 0 ? cpu_budget().threads : wanted;
+}
+
+}  // namespace
+
+const char* text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop: return "stop";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: break;
+  }
+  return "cancelled";
+}
+
+struct Engine::Parts {
+  EngineOptions options;
+  const KernelTable* kernels = nullptr;
+  std::unique_ptr<ThreadPool> pool;
+  PreparedModel model;
+  std::unique_ptr<Transformer> transformer;
+  std::int64_t n_ctx = 0;
+  ModelVocabulary vocabulary;
+
+  void make_transformer() {
+    transformer = std::make_unique<Transformer>(model, *kernels, *pool, std::min(options.chunk, n_ctx));
+  }
+};
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOptions& options, const Progress& progress) {
+  if (options.chunk < 1 || options.chunk > 8192) fail(ErrorKind::usage, "chunk is {}, allowed are 1 to 8192", options.chunk);
+  if (options.n_ctx < 0) fail(ErrorKind::usage, "ctx is {}, allowed is 0 (the model's own) and more", options.n_ctx);
+  auto parts = std::make_unique<Parts>();
+  parts->options = options;
+  parts->kernels = &select_kernels(options.isa);
+  parts->pool = std::make_unique<ThreadPool>(thread_count(options.threads));
+  Model file = Model::open(path);
+  const std::int64_t trained = file.config().n_ctx;
+  if (options.n_ctx > trained) fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
+  parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
+  parts->vocabulary = read_vocabulary(file.file(), file.config().n_vocab);
+  parts->model = prepare(file, *parts->pool, progress);
+  parts->make_transformer();
+  return std::unique_ptr<Engine>(new Engine(std::move(parts)));
+}
+
+const ModelConfig& Engine::config() const { return parts_->model.config; }
+std::int64_t Engine::n_ctx() const { return parts_->n_ctx; }
+const Tokenizer* Engine::tokenizer() const { return parts_->vocabulary.tokenizer.get(); }
+const std::string& Engine::tokenizer_problem() const { return parts_->vocabulary.problem; }
+const char* Engine::isa() const { return parts_->kernels->name; }
+int Engine::threads() const { return parts_->pool->threads(); }
+bool Engine::has_chat_template() const { return parts_->vocabulary.chat_template != nullptr; }
+
+bool Engine::is_end(TokenId id) const {
+  const auto& ends = parts_->vocabulary.end_ids;
+  return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
+void Engine::set_threads(int threads) {
+  parts_->transformer.reset();
+  parts_->pool = std::make_unique<ThreadPool>(thread_count(threads));
+  parts_->make_transformer();
+}
+
+std::uint64_t Engine::weight_bytes() const { return parts_->model.bytes(); }
+
+std::uint64_t Engine::kv_bytes_per_token() const {
+  const ModelConfig& c = config();
+  return KvCache::bytes_per_position(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim);
+}
+
+// Everything but an embedding table that is only looked up in.
+std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
+  const PreparedModel& model = parts_->model;
+  const std::uint64_t looked_up = model.output.parts().empty() ? 0 : model.token_embd.bytes();
+  return model.bytes() - looked_up + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
+}
+
+std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {
+  if (!has_chat_template()) fail(ErrorKind::unsupported, "the model file has no chat template: it completes text, it does not chat");
+  const Tokenizer* tokenizer = this->tokenizer();
+  const auto special = [&](const std::optional<TokenId>& id) { return id ? std::string(tokenizer->token_text(*id)) : std::string(); };
+  const Vocabulary& vocabulary = tokenizer->vocabulary();
+  return parts_->vocabulary.chat_template->render({{"messages", messages},
+                                                   {"add_generation_prompt", true},
+                                                   {"bos_token", special(vocabulary.bos)},
+                                                   {"eos_token", special(vocabulary.eos)}});
+}
+
+std::vector<TokenId> Engine::encode_chat(const nlohmann::ordered_json& messages) const {
+  const std::string prompt = render_chat(messages);
+  std::vector<TokenId> ids = tokenizer()->encode(prompt, {.add_special = true, .parse_special = true});
+  // Templates that print BOS themselves would otherwise get it twice.
+  const std::optional<TokenId> bos = tokenizer()->vocabulary().bos;
+  if (bos && ids.size() > 1 && ids[0] == *bos && ids[1] == *bos) ids.erase(ids.begin());
+  return ids;
+}
+
+Session Engine::new_session() const {
+  const ModelConfig& c = config();
+  return {std::make_unique<KvCache>(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim, parts_->n_ctx), {}};
+}
+
+std::span<const float> Engine::evaluate(Session& session, std::span<const TokenId> ids) {
+  if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
+  Transformer& transformer = *parts_->transformer;
+  std::vector<BatchToken> batch;
+  while (!ids.empty()) {
+    const auto count = std::min(ids.size(), static_cast<std::size_t>(transformer.max_tokens()));
+    const std::int64_t start = session.cache->length();
+    session.cache->reserve(start + static_cast<std::int64_t>(count));
+    batch.clear();
+    for (std::size_t i = 0; i < count; ++i) batch.push_back({ids[i], session.cache.get(), start + static_cast<std::int64_t>(i)});
+    transformer.forward(batch);
+    session.cache->set_length(start + static_cast<std::int64_t>(count));
+    session.ids.insert(session.ids.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+    ids = ids.subspan(count);
+  }
+  return transformer.logits(static_cast<std::int64_t>(batch.size()) - 1, 1);
+}
+
+void Engine::check_ids(std::span<const TokenId> ids) const {
+  if (ids.empty()) fail(ErrorKind::usage, "the prompt has no tokens");
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= config().n_vocab) {
+      fail(ErrorKind::usage, "token {} of the prompt is {}, allowed are 0 to {}", i, ids[i], config().n_vocab - 1);
+    }
+  }
+  if (static_cast<std::int64_t>(ids.size()) > n_ctx()) {
+    fail(ErrorKind::too_big, "the prompt has {} tokens, the context holds {}", ids.size(), n_ctx());
+  }
+}
+
+void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink) {
+  check_ids(ids);
+  const std::int64_t step = chunk > 0 ? std::min(chunk, parts_->transformer->max_tokens()) : parts_->transformer->max_tokens();
+  Session session = new_session();
+  for (std::size_t at = 0; at < ids.size(); at += static_cast<std::size_t>(step)) {
+    const auto part = ids.subspan(at, std::min(ids.size() - at, static_cast<std::size_t>(step)));
+    std::vector<BatchToken> batch;
+    session.cache->reserve(static_cast<std::int64_t>(at + part.size()));
+    for (std::size_t i = 0; i < part.size(); ++i) batch.push_back({part[i], session.cache.get(), static_cast<std::int64_t>(at + i)});
+    parts_->transformer->forward(batch);
+    session.cache->set_length(static_cast<std::int64_t>(at + part.size()));
+    const auto count = static_cast<std::int64_t>(part.size());
+    for (std::int64_t row = 0; row < count; row += Transformer::head_rows) {
+      const std::int64_t rows = std::min(Transformer::head_rows, count - row);
+      const std::span<const float> values = parts_->transformer->logits(row, rows);
+      const auto n_vocab = static_cast<std::size_t>(config().n_vocab);
+      for (std::int64_t r = 0; r < rows; ++r) sink(static_cast<std::int64_t>(at) + row + r, values.subspan(static_cast<std::size_t>(r) * n_vocab, n_vocab));
+    }
+  }
+}
+
+// Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.
+std::optional<std::span<const float>> Engine::prefill(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks,
+                                                      Timings& timings) {
+  const auto same = std::mismatch(session.ids.begin(), session.ids.end(), request.prompt.begin(), request.prompt.end());
+  auto shared = static_cast<std::size_t>(same.first - session.ids.begin());
+  shared = std::min(shared, request.prompt.size() - 1);  // the last token's logits are needed
+  session.ids.resize(shared);
+  session.cache->set_length(static_cast<std::int64_t>(shared));
+  timings.cached_tokens = static_cast<std::int64_t>(shared);
+  timings.prompt_tokens = static_cast<std::int64_t>(request.prompt.size() - shared);
+  std::span<const TokenId> rest = std::span(request.prompt).subspan(shared);
+  const std::uint64_t total = rest.size();
+  const auto step = static_cast<std::size_t>(parts_->transformer->max_tokens());
+  while (true) {
+    if (request.cancel != nullptr && *request.cancel) return std::nullopt;
+    const auto part = rest.first(std::min(step, rest.size()));
+    const std::span<const float> logits = evaluate(session, part);
+    rest = rest.subspan(part.size());
+    if (callbacks.on_prefill) callbacks.on_prefill(total - rest.size(), total);
+    if (rest.empty()) return logits;
+  }
+}
+
+GenerateResult Engine::generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks) {
+  check_ids(request.prompt);
+  Sampler sampler(request.sampling, config().n_vocab);
+  StopStrings stops(request.stop);
+  std::optional<StreamDecoder> decoder;
+  if (tokenizer() != nullptr) decoder.emplace(*tokenizer());
+
+  GenerateResult result;
+  const auto emit = [&](const std::string& piece, TokenId id) {
+    result.text += piece;
+    if (callbacks.on_text) callbacks.on_text(piece, id);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<std::span<const float>> logits = prefill(session, request, callbacks, result.timings);
+  result.timings.prompt_seconds = seconds_since(start);
+  result.finish_reason = logits ? FinishReason::length : FinishReason::cancelled;
+
+  std::vector<TokenId> history = request.prompt;
+  const std::int64_t room = n_ctx() - static_cast<std::int64_t>(request.prompt.size());
+  const std::int64_t limit = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
+  const auto generating = std::chrono::steady_clock::now();
+  while (logits && static_cast<std::int64_t>(result.ids.size()) < limit) {
+    if (request.cancel != nullptr && *request.cancel) {
+      result.finish_reason = FinishReason::cancelled;
+      break;
+    }
+    const TokenId id = sampler.sample(*logits, history, result.ids.size());
+    history.push_back(id), result.ids.push_back(id);
+    if (result.ids.size() == 1) result.timings.first_token_seconds = seconds_since(start);
+    if (!request.ignore_eos && is_end(id)) {
+      result.finish_reason = FinishReason::stop;
+      break;
+    }
+    emit(decoder ? stops.put(decoder->put(id)) : std::string(), id);
+    if (stops.stopped()) {
+      result.finish_reason = FinishReason::stop;
+      break;
+    }
+    if (static_cast<std::int64_t>(result.ids.size()) < limit) logits = evaluate(session, {&history.back(), 1});
+  }
+  if (decoder && !stops.stopped()) {
+    const std::string rest = stops.put(decoder->finish()) + stops.finish();
+    if (!rest.empty()) emit(rest, result.ids.empty() ? -1 : result.ids.back());
+  }
+  result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
+  result.timings.generate_seconds = seconds_since(generating);
+  return result;
+}
+
+}  // namespace bitnet

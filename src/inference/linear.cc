@@ -1,0 +1,112 @@
+// Repacks projections for the kernels, and multiplies with them on all threads.
+#include "inference/linear.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <mutex>
+
+#include "common/checked.h"
+#include "common/error.h"
+#include "kernels/ternary_layout.h"
+#include "quantization/ternary.h"
+
+namespace bitnet {
+namespace {
+
+// Runs body(begin, end) on parts of [0, count) and rethrows the first exception: tasks of a pool must not throw themselves.
+template <class Body>
+void split_rethrowing(ThreadPool& pool, std::int64_t count, const Body& body) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  pool.split(count, 1, [&](std::int64_t begin, std::int64_t end) {
+    try {
+      body(begin, end);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+  });
+  if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+std::uint64_t Linear::bytes() const {
+  std::uint64_t total = 0;
+  for (const Part& part : parts_) total += part.bytes.size() + part.scales.size() * sizeof(float);
+  return total;
+}
+
+void Linear::add(const WeightTensor& weight, ThreadPool& pool) {
+  const std::optional<float> scale = ternary_scale(weight.view, weight.name);
+  if (scale) {
+    add_ternary(weight, *scale * weight.scale, pool);
+  } else {
+    add_dense(weight, pool);
+  }
+}
+
+void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool) {
+  const std::int64_t rows = weight.view.shape.rows();
+  cols_ = weight.view.shape.cols();
+  if (rows % ternary_group_rows != 0) {
+    fail(ErrorKind::unsupported, "tensor '{}' has {} rows, a ternary matrix needs a multiple of {}", printable(weight.name), rows, ternary_group_rows);
+  }
+  Part part;
+  part.first_row = rows_, part.rows = rows, part.is_ternary = true;
+  part.bytes = Buffer(static_cast<std::size_t>(ternary_lines_bytes(rows, cols_)));
+  part.scales.assign(static_cast<std::size_t>(rows), scale);
+  auto* lines = part.bytes.as<std::uint8_t>();
+  split_rethrowing(pool, rows, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols_));
+    for (std::int64_t r = begin; r < end; ++r) {
+      unpack_row(weight.view, weight.name, r, codes.data());
+      pack_ternary_row(codes.data(), cols_, r, lines);
+    }
+  });
+  part.ternary = {lines, part.scales.data(), rows, round_up(cols_, ternary_line_cols)};
+  rows_ += rows;
+  needs_quantised_ = true;
+  parts_.push_back(std::move(part));
+}
+
+void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
+  if (weight.scale != 1.0f) fail(ErrorKind::unsupported, "tensor '{}' is dense and has a scale of its own", printable(weight.name));
+  const std::int64_t rows = weight.view.shape.rows();
+  cols_ = weight.view.shape.cols();
+  const auto row_bytes = static_cast<std::int64_t>(weight.view.bytes.size()) / rows;
+  Part part;
+  part.first_row = rows_, part.rows = rows;
+  part.bytes = Buffer(weight.view.bytes.size());
+  pool.split(rows, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::memcpy(part.bytes.data() + begin * row_bytes, weight.view.bytes.data() + begin * row_bytes, static_cast<std::size_t>((end - begin) * row_bytes));
+  });
+  part.dense = {weight.view.type, part.bytes.data(), rows, cols_, row_bytes};
+  rows_ += rows;
+  needs_float_ = true;
+  parts_.push_back(std::move(part));
+}
+
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
+              ThreadPool& pool, const std::vector<Buffer>& scratch) {
+  pool.run([&](int thread, int threads) {
+    const auto range = ThreadPool::part(w.rows(), 16, thread, threads);
+    auto* memory = const_cast<std::byte*>(scratch[static_cast<std::size_t>(thread)].data());
+    for (const Linear::Part& part : w.parts()) {
+      // Boundaries move to whole groups of four rows of this part, the same for both neighbours.
+      const auto inside = [&](std::int64_t row) {
+        return std::min(round_up(std::max<std::int64_t>(row - part.first_row, 0), ternary_group_rows), part.rows);
+      };
+      const std::int64_t begin = inside(range.begin), end = range.end == w.rows() ? part.rows : inside(range.end);
+      if (begin >= end) continue;
+      if (part.is_ternary) {
+        kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y + part.first_row, y_stride, memory);
+      } else {
+        kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y + part.first_row, y_stride, memory);
+      }
+    }
+  });
+}
+
+}  // namespace bitnet

@@ -1,0 +1,62 @@
+// Linear: the weights of one or more projections that share an input, in the form the kernels read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/thread_pool.h"
+#include "kernels/kernel_table.h"
+#include "models/model.h"
+
+namespace bitnet {
+
+// Projections stacked by rows: their outputs lie one behind the other. Ternary ones are multiplied with int8 activations, dense ones
+// with float32. Immutable once made.
+class Linear {
+ public:
+  struct Part {
+    std::int64_t first_row = 0, rows = 0;
+    bool is_ternary = false;
+    Buffer bytes;         // lines of `ternary`, or data of `dense`
+    std::vector<float> scales;
+    TernaryMatrix ternary{};
+    DenseMatrix dense{};
+  };
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t cols() const { return cols_; }
+  bool needs_quantised() const { return needs_quantised_; }
+  bool needs_float() const { return needs_float_; }
+  const std::vector<Part>& parts() const { return parts_; }
+  std::uint64_t bytes() const;
+
+  // Copies or repacks a projection on the pool's threads and adds its rows. All of a Linear have the same cols.
+  // Throws Error{bad_model} naming the tensor, Error{too_big} without memory.
+  void add(const WeightTensor& weight, ThreadPool& pool);
+
+  // Adds it as it is stored, also where it could be read as ternary: embeddings and heads are never quantised.
+  void add_dense(const WeightTensor& weight, ThreadPool& pool);
+
+ private:
+  void add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool);
+
+  std::vector<Part> parts_;
+  std::int64_t rows_ = 0, cols_ = 0;
+  bool needs_quantised_ = false, needs_float_ = false;
+};
+
+// One batch of inputs in both forms; only those that the Linear needs are read.
+struct LinearInput {
+  const float* x;             // (tokens, x_stride)
+  std::int64_t x_stride;
+  QuantisedRows quantised;
+};
+
+// y[t * y_stride + r] for all rows, split over the pool by rows. `scratch(thread)` gives kernel_scratch_bytes of memory.
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
+              ThreadPool& pool, const std::vector<Buffer>& scratch);
+
+}  // namespace bitnet

@@ -1,0 +1,98 @@
+// Turns the tensors of a model file into the kernels' form, one after the other, letting the file's pages go.
+#include "inference/prepare.h"
+
+#include "common/error.h"
+#include "kernels/elementary.h"
+
+namespace bitnet {
+namespace {
+
+class Preparation {
+ public:
+  Preparation(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
+      : model_(model), pool_(pool), progress_(progress), total_(model.tensor_bytes()) {}
+
+  void add(Linear& linear, const WeightTensor& weight) {
+    linear.add(weight, pool_);
+    finish(weight);
+  }
+
+  std::vector<float> vector(const std::optional<WeightTensor>& weight) {
+    if (!weight) return {};
+    std::vector<float> values(static_cast<std::size_t>(weight->view.shape.elements()));
+    scalar_table().decode(weight->view.type, weight->view.bytes.data(), weight->view.shape.elements(), values.data());
+    finish(*weight);
+    return values;
+  }
+
+  // Embeddings are looked up and multiplied as they are stored; a ternary one of I2_S has no rows that can be decoded alone.
+  void add_dense(Linear& linear, const WeightTensor& weight) {
+    if (weight.view.type == DataType::i2_s) fail(ErrorKind::unsupported, "tensor '{}' is I2_S, an embedding or head cannot be", printable(weight.name));
+    linear.add_dense(weight, pool_);
+    finish(weight);
+  }
+
+ private:
+  void finish(const WeightTensor& weight) {
+    model_.discard(weight);
+    done_ += weight.view.bytes.size();
+    if (progress_) progress_(done_, total_);
+  }
+
+  Model& model_;
+  ThreadPool& pool_;
+  const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
+  std::uint64_t done_ = 0, total_;
+};
+
+// Inverse frequencies, divided by the file's factor for each (Llama 3.1) or by one linear factor.
+std::vector<float> rope_inverse(const ModelConfig& config, const std::vector<float>& factors) {
+  std::vector<float> inverse(static_cast<std::size_t>(config.rope_dim / 2));
+  rope_inverse_frequencies(static_cast<double>(config.rope_theta), config.rope_dim, inverse.data());
+  for (std::size_t i = 0; i < inverse.size(); ++i) {
+    if (!factors.empty()) inverse[i] /= factors[i];
+    inverse[i] /= config.rope_linear_factor;
+  }
+  return inverse;
+}
+
+PreparedLayer prepare_layer(Preparation& preparation, const LayerTensors& tensors) {
+  PreparedLayer layer;
+  layer.attn_norm = preparation.vector(tensors.attn_norm);
+  preparation.add(layer.qkv, tensors.attn_q);
+  preparation.add(layer.qkv, tensors.attn_k);
+  preparation.add(layer.qkv, tensors.attn_v);
+  layer.attn_sub_norm = preparation.vector(tensors.attn_sub_norm);
+  preparation.add(layer.attn_output, tensors.attn_output);
+  layer.ffn_norm = preparation.vector(tensors.ffn_norm);
+  preparation.add(layer.gate_up, tensors.ffn_gate);
+  preparation.add(layer.gate_up, tensors.ffn_up);
+  layer.ffn_sub_norm = preparation.vector(tensors.ffn_sub_norm);
+  preparation.add(layer.ffn_down, tensors.ffn_down);
+  return layer;
+}
+
+}  // namespace
+
+std::uint64_t PreparedModel::bytes() const {
+  std::uint64_t total = token_embd.bytes() + output.bytes() + output_norm.size() * sizeof(float);
+  for (const PreparedLayer& layer : layers) {
+    for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
+    for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm}) total += norm->size() * sizeof(float);
+  }
+  return total;
+}
+
+PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  Preparation preparation(model, pool, progress);
+  PreparedModel prepared;
+  prepared.config = model.config();
+  prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));
+  preparation.add_dense(prepared.token_embd, model.token_embd());
+  if (model.output()) preparation.add_dense(prepared.output, *model.output());
+  prepared.output_norm = preparation.vector(model.output_norm());
+  for (const LayerTensors& tensors : model.layers()) prepared.layers.push_back(prepare_layer(preparation, tensors));
+  return prepared;
+}
+
+}  // namespace bitnet

@@ -1,0 +1,40 @@
+// PreparedModel: a model file's weights in the form the transformer computes with, owned, independent of the file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "inference/linear.h"
+#include "models/model.h"
+
+namespace bitnet {
+
+struct PreparedLayer {
+  std::vector<float> attn_norm;      // (n_embd)
+  std::vector<float> attn_sub_norm;  // (n_head * head_dim), empty without sub-norms
+  std::vector<float> ffn_norm;       // (n_embd)
+  std::vector<float> ffn_sub_norm;   // (n_ff), empty without sub-norms
+  Linear qkv;                        // (n_head + 2 n_head_kv) * head_dim rows: queries, keys, values
+  Linear attn_output;                // n_embd rows
+  Linear gate_up;                    // 2 n_ff rows: gate, up
+  Linear ffn_down;                   // n_embd rows
+};
+
+struct PreparedModel {
+  ModelConfig config;
+  Linear token_embd;               // one dense part (n_vocab, n_embd)
+  Linear output;                   // the same; without parts when the head is token_embd
+  std::vector<float> output_norm;  // (n_embd)
+  std::vector<float> rope_inverse; // (rope_dim / 2) inverse frequencies, scaling included
+  std::vector<PreparedLayer> layers;
+
+  const Linear& head() const { return output.parts().empty() ? token_embd : output; }
+  std::uint64_t bytes() const;     // of all weights
+};
+
+// Copies everything out of the file and lets its pages go on the way, so that nothing later depends on the file. `progress` is called
+// with bytes done and total. Throws Error{bad_model} or Error{too_big}.
+PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
+
+}  // namespace bitnet

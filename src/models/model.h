@@ -1,0 +1,57 @@
+// Model: a file's config and its named weights, every shape checked against the config.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/gguf_reader.h"
+#include "models/model_config.h"
+
+namespace bitnet {
+
+struct WeightTensor {
+  std::string name;   // as the file writes it
+  TensorView view;    // into the file's map
+  float scale = 1;    // of its companion tensor "....scale", multiplied after the matmul
+};
+
+struct LayerTensors {
+  std::optional<WeightTensor> attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+  WeightTensor attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
+};
+
+// Owns the mapped file. Move-only; views stay valid while it lives.
+class Model {
+ public:
+  // Throws Error: not_found, io, bad_model, unsupported.
+  static Model open(const std::string& path);
+
+  const ModelConfig& config() const { return config_; }
+  const GgufFile& file() const { return file_; }
+  const WeightTensor& token_embd() const { return token_embd_; }
+  const std::optional<WeightTensor>& output() const { return output_; }          // absent: the head is token_embd
+  const std::optional<WeightTensor>& output_norm() const { return output_norm_; }  // always there
+  const std::optional<WeightTensor>& rope_freqs() const { return rope_freqs_; }  // (rope_dim / 2) divisors of the frequencies
+  const std::vector<LayerTensors>& layers() const { return layers_; }
+  std::uint64_t tensor_bytes() const;
+
+  // The caller is done with these bytes: their pages need not stay in memory.
+  void discard(const WeightTensor& weight) { file_.discard(weight.view.bytes); }
+
+ private:
+  explicit Model(GgufFile file) : file_(std::move(file)) {}
+  void find_tensors();
+  const GgufTensor& require(const std::string& name, const Shape& shape) const;
+  WeightTensor matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const;
+  WeightTensor vector(const std::string& name, std::int64_t size) const;
+  LayerTensors layer(std::int64_t index) const;
+
+  GgufFile file_;
+  ModelConfig config_;
+  WeightTensor token_embd_;
+  std::optional<WeightTensor> output_, output_norm_, rope_freqs_;
+  std::vector<LayerTensors> layers_;
+};
+
+}  // namespace bitnet

@@ -1,0 +1,154 @@
+// The known families, and the checks that make a file's numbers safe to compute with.
+#include "models/model_config.h"
+
+#include <array>
+#include <cmath>
+
+#include "common/error.h"
+#include "models/gguf_reader.h"
+
+namespace bitnet {
+namespace {
+
+constexpr std::array<Architecture, 4> table = {{
+    // Microsoft's 2B-4T, under both names it was published with: relu(gate)^2 * up.
+    {"bitnet-b1.58", Activation::relu2, RopeKind::neox, true},
+    {"bitnet-25", Activation::relu2, RopeKind::neox, true},
+    // The 1bitLLM family.
+    {"bitnet", Activation::silu, RopeKind::neox, true},
+    // Llama, Falcon-E, Falcon3, Llama3-8B-1.58 and dense models of that shape.
+    {"llama", Activation::silu, RopeKind::norm, false},
+}};
+
+constexpr std::int64_t max_layers = 1024, max_width = 1 << 20, max_heads = 4096, max_head_dim = 4096, max_context = 1 << 27;
+
+const Architecture& find_architecture(const GgufFile& file) {
+  const auto name = file.find_string("general.architecture");
+  if (!name) fail(ErrorKind::bad_model, "{}: general.architecture is missing", printable(file.path(), 512));
+  std::string known;
+  for (const Architecture& a : table) {
+    if (a.name == *name) return a;
+    known += (known.empty() ? "" : ", ") + std::string(a.name);
+  }
+  fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", printable(file.path(), 512), printable(*name), known);
+}
+
+// Reads the keys of one architecture, naming them in full in every error.
+class Keys {
+ public:
+  Keys(const GgufFile& file, std::string_view architecture) : file_(file), prefix_(std::string(architecture) + ".") {}
+
+  [[noreturn]] void bad(std::string_view name, const std::string& fact) const {
+    fail(ErrorKind::bad_model, "{}: {}{} {}", printable(file_.path(), 512), prefix_, name, fact);
+  }
+
+  std::optional<std::int64_t> find(std::string_view name, std::int64_t low, std::int64_t high) const {
+    const auto value = file_.find_unsigned(prefix_ + std::string(name));
+    if (!value) return std::nullopt;
+    if (*value < static_cast<std::uint64_t>(low) || *value > static_cast<std::uint64_t>(high)) {
+      bad(name, fmt::format("is {}, allowed are {} to {}", *value, low, high));
+    }
+    return static_cast<std::int64_t>(*value);
+  }
+
+  std::int64_t require(std::string_view name, std::int64_t low, std::int64_t high) const {
+    const auto value = find(name, low, high);
+    if (!value) bad(name, "is missing");
+    return *value;
+  }
+
+  // A number that some converters write once per layer: the entries must agree.
+  std::int64_t uniform(std::string_view name, std::int64_t fallback, std::int64_t low, std::int64_t high) const {
+    const std::string key = prefix_ + std::string(name);
+    const GgufValue* value = file_.find(key);
+    if (value == nullptr) return fallback;
+    if (value->type != GgufType::array) return require(name, low, high);
+    const auto values = file_.find_integers(key);
+    if (values.empty()) bad(name, "is an empty array");
+    for (const std::int64_t v : values) {
+      if (v != values.front()) bad(name, "differs between layers, which is not supported");
+    }
+    if (values.front() < low || values.front() > high) bad(name, fmt::format("is {}, allowed are {} to {}", values.front(), low, high));
+    return values.front();
+  }
+
+  std::optional<float> find_float(std::string_view name, double low, double high) const {
+    const auto value = file_.find_number(prefix_ + std::string(name));
+    if (!value) return std::nullopt;
+    if (!(*value > low && *value <= high)) bad(name, fmt::format("is {}, it must be above {} and at most {}", *value, low, high));
+    return static_cast<float>(*value);
+  }
+
+  std::optional<std::string_view> find_string(std::string_view name) const { return file_.find_string(prefix_ + std::string(name)); }
+
+ private:
+  const GgufFile& file_;
+  std::string prefix_;
+};
+
+void read_heads(const Keys& keys, ModelConfig& c) {
+  c.n_head = keys.uniform("attention.head_count", 0, 1, max_heads);
+  if (c.n_head == 0) keys.bad("attention.head_count", "is missing");
+  c.n_head_kv = keys.uniform("attention.head_count_kv", c.n_head, 1, max_heads);
+  if (c.n_head % c.n_head_kv != 0) keys.bad("attention.head_count_kv", fmt::format("is {}, it must divide the {} heads", c.n_head_kv, c.n_head));
+  const auto key_length = keys.find("attention.key_length", 1, max_head_dim);
+  const auto value_length = keys.find("attention.value_length", 1, max_head_dim);
+  if (!key_length && c.n_embd % c.n_head != 0) keys.bad("attention.head_count", fmt::format("is {}, it must divide the {} of embedding_length", c.n_head, c.n_embd));
+  c.head_dim = key_length.value_or(c.n_embd / c.n_head);
+  if (c.head_dim < 1 || c.head_dim > max_head_dim) keys.bad("attention.head_count", fmt::format("gives heads of {} elements, allowed are 1 to {}", c.head_dim, max_head_dim));
+  if (value_length.value_or(c.head_dim) != c.head_dim) {
+    keys.bad("attention.value_length", fmt::format("is {}, keys have {}: different lengths are not supported", *value_length, c.head_dim));
+  }
+  c.rope_dim = keys.find("rope.dimension_count", 2, c.head_dim).value_or(c.head_dim);
+  if (c.rope_dim % 2 != 0) keys.bad("rope.dimension_count", fmt::format("is {}, it must be even", c.rope_dim));
+  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+}
+
+void read_rope(const Keys& keys, ModelConfig& c) {
+  c.rope_theta = keys.find_float("rope.freq_base", 1, 1e12).value_or(10000.0f);
+  const auto scaling = keys.find_string("rope.scaling.type");
+  if (scaling && *scaling != "none" && *scaling != "linear") {
+    keys.bad("rope.scaling.type", fmt::format("is '{}', supported are none and linear", printable(*scaling)));
+  }
+  if (scaling == "linear") c.rope_linear_factor = keys.find_float("rope.scaling.factor", 0, 1e6).value_or(1.0f);
+}
+
+void read_activation(const Keys& keys, ModelConfig& c) {
+  const auto name = keys.find_string("hidden_activation");
+  if (!name) return;
+  if (*name == "relu2" || *name == "relu_sqr" || *name == "squared_relu") {
+    c.activation = Activation::relu2;
+  } else if (*name == "silu" || *name == "swish") {
+    c.activation = Activation::silu;
+  } else {
+    keys.bad("hidden_activation", fmt::format("is '{}', supported are relu2 and silu", printable(*name)));
+  }
+}
+
+}  // namespace
+
+std::span<const Architecture> architectures() { return table; }
+
+ModelConfig read_config(const GgufFile& file) {
+  const Architecture& architecture = find_architecture(file);
+  const Keys keys(file, architecture.name);
+  ModelConfig c;
+  c.architecture = architecture.name;
+  c.name = std::string(file.find_string("general.name").value_or(""));
+  c.activation = architecture.activation, c.rope_kind = architecture.rope_kind, c.sub_norms = architecture.sub_norms;
+  c.n_layer = keys.require("block_count", 1, max_layers);
+  c.n_embd = keys.require("embedding_length", 1, max_width);
+  c.n_ff = keys.uniform("feed_forward_length", 0, 1, max_width);
+  if (c.n_ff == 0) keys.bad("feed_forward_length", "is missing");
+  c.n_ctx = keys.require("context_length", 1, max_context);
+  const auto eps = keys.find_float("attention.layer_norm_rms_epsilon", 0, 1);
+  if (!eps) keys.bad("attention.layer_norm_rms_epsilon", "is missing");
+  c.rms_eps = *eps;
+  if (keys.find("expert_count", 0, 1 << 20).value_or(0) > 0) keys.bad("expert_count", "is not 0: mixtures of experts are not supported");
+  read_heads(keys, c);
+  read_rope(keys, c);
+  read_activation(keys, c);
+  return c;
+}
+
+}  // namespace bitnet

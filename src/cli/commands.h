@@ -1,0 +1,24 @@
+// The commands of the program: each declares its flags and hands back what to do once they are parsed.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace bitnet::cli {
+
+// Runs the command with its parsed flags and returns the exit code; throws Error and OutputClosed.
+using CommandBody = std::function<int()>;
+
+CommandBody add_run(CLI::App& command);
+CommandBody add_chat(CLI::App& command);
+CommandBody add_inspect(CLI::App& command);
+CommandBody add_tokenize(CLI::App& command);
+CommandBody add_detokenize(CLI::App& command);
+CommandBody add_logits(CLI::App& command);
+CommandBody add_bench(CLI::App& command);
+CommandBody add_doctor(CLI::App& command);
+
+}  // namespace bitnet::cli

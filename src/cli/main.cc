@@ -1,0 +1,123 @@
+// The bitnet program: finds the command, runs it, translates every error once.
+#include <CLI/CLI.hpp>
+#include <array>
+#include <csignal>
+#include <new>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/terminal.h"
+#include "common/log.h"
+
+namespace bitnet::cli {
+namespace {
+
+struct CommandRow {
+  const char* name;
+  const char* summary;
+  CommandBody (*add)(CLI::App& command);
+};
+
+constexpr std::array<CommandRow, 8> commands = {{
+    {"run", "Continue a prompt", add_run},
+    {"chat", "Talk with a model that has a chat template", add_chat},
+    {"inspect", "Say what a model file holds, without loading it", add_inspect},
+    {"tokenize", "Turn text into token ids", add_tokenize},
+    {"detokenize", "Turn token ids into text", add_detokenize},
+    {"logits", "Write the scores of every position as a NumPy file", add_logits},
+    {"bench", "Measure tokens per second, and what bounds them", add_bench},
+    {"doctor", "Say what this machine can do, and test the kernels", add_doctor},
+}};
+
+// Defaults stand in brackets behind the description instead of in the column of names.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(32); }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    return option->get_type_size() == 0 || option->get_type_name().empty() ? "" : " " + first_word(option->get_type_name());
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::string text = option->get_description();
+    if (!option->get_default_str().empty()) text += " [" + option->get_default_str() + "]";
+    if (!option->get_envname().empty()) text += " [env " + option->get_envname() + "]";
+    return text;
+  }
+
+ private:
+  // Validators append what they accept to the name; the description says it already.
+  static std::string first_word(const std::string& type_name) { return type_name.substr(0, type_name.find(':')); }
+};
+
+int report(ErrorKind kind, const std::string& line) {
+  print_note(line);
+  return exit_code(kind);
+}
+
+int report_usage(const CLI::App& app, const CLI::ParseError& error) {
+  const auto parsed = app.get_subcommands();
+  const std::string command = parsed.empty() ? "bitnet" : "bitnet " + parsed.front()->get_name();
+  return report(ErrorKind::usage, fmt::format("{}; see `{} --help`", printable(error.what(), 512), command));
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Runs 1-bit language models. The default model completes text: `bitnet run \"Once upon a time\"`.", "bitnet");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", "bitnet " BITNET_VERSION, "Print the version and exit");
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("SUBCOMMANDS", "COMMANDS");
+  app.require_subcommand(1);
+  app.footer("`bitnet COMMAND --help` lists the flags of a command.\n" + exit_code_help());
+  std::vector<CommandBody> bodies;
+  for (const CommandRow& row : commands) {
+    CLI::App* command = app.add_subcommand(row.name, row.summary);
+    command->footer(exit_code_help());
+    bodies.push_back(row.add(*command));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return exit_ok;
+  } catch (const CLI::CallForVersion& version) {
+    print(std::string(version.what()) + "\n");
+    return exit_ok;
+  } catch (const CLI::ParseError& error) {
+    return report_usage(app, error);
+  }
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    if (app.got_subcommand(commands[i].name)) return bodies[i]();
+  }
+  return exit_usage;
+}
+
+void log_to_standard_error() {
+  set_log_sink([](LogLevel level, const std::string& line) {
+    if (level == LogLevel::warning || level == LogLevel::error) print_note(line);
+  });
+}
+
+int guarded_main(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const OutputClosed&) {
+    return exit_ok;
+  } catch (const Error& error) {
+    return report(error.kind(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(ErrorKind::too_big, "out of memory");
+  } catch (const std::exception& error) {
+    return report(ErrorKind::runtime, "internal error: " + printable(error.what(), 512));
+  }
+}
+
+}  // namespace
+}  // namespace bitnet::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe then shows as EPIPE where it is written
+  bitnet::cli::install_interrupt_handler();
+  bitnet::cli::log_to_standard_error();
+  return bitnet::cli::guarded_main(argc, argv);
+}

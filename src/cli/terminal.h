@@ -1,0 +1,52 @@
+// Standard streams: is there a person at the other end, and how does text get there?
+#pragma once
+
+#include <cstdint>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace bitnet::cli {
+
+// Thrown by print() when the reader of standard output went away: the program then ends quietly.
+struct OutputClosed {};
+
+bool is_terminal(int descriptor);
+bool use_colour(int descriptor);  // a terminal that knows colours, and no NO_COLOR in the environment
+
+// Writes to standard output at once, without a buffer. Throws OutputClosed, or Error{io} for a full disk and the like.
+void print(std::string_view text);
+
+// "bitnet: LINE\n" to standard error; failures are ignored.
+void print_note(std::string_view line);
+
+// Text as it stands to standard error; failures are ignored.
+void print_aside(std::string_view text);
+
+// Text of standard input up to its end. Says on standard error that it waits when nothing comes. Throws Error{io}, and Error{too_big}
+// above `limit` bytes.
+std::string read_standard_input(std::size_t limit);
+
+// A file's text, "-" for standard input. Throws Error: not_found, io, too_big above `limit` bytes.
+std::string read_text_file(const std::string& path, std::size_t limit);
+
+// One line on standard error that is overwritten and finally removed; silent when that is no terminal, and for quick work.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string label);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void update(std::uint64_t done, std::uint64_t total);
+  void clear();
+
+ private:
+  std::string label_;
+  bool visible_;
+  bool drawn_ = false;
+  int percent_ = -1;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace bitnet::cli

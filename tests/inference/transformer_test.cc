@@ -1,0 +1,86 @@
+// The Exact promise inside the engine: logits do not depend on threads, chunks, instruction set or who shares the batch.
+#include "inference/transformer.h"
+
+#include <gtest/gtest.h>
+
+#include "inference/engine.h"
+#include "kernels/dispatch.h"
+#include "support/random_model.h"
+
+namespace bitnet {
+namespace {
+
+std::vector<TokenId> some_ids(std::int64_t n, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<TokenId> ids;
+  for (std::int64_t i = 0; i < n; ++i) ids.push_back(static_cast<TokenId>(random() % 258));
+  return ids;
+}
+
+std::vector<float> all_logits(const std::string& path, const std::vector<TokenId>& ids, const EngineOptions& options) {
+  const auto engine = Engine::open(path, options);
+  std::vector<float> out;
+  engine->logits(ids, options.chunk, [&](std::int64_t position, std::span<const float> logits) {
+    EXPECT_EQ(out.size(), static_cast<std::size_t>(position) * logits.size());
+    out.insert(out.end(), logits.begin(), logits.end());
+  });
+  return out;
+}
+
+class Exactness : public testing::TestWithParam<KvType> {};
+
+TEST_P(Exactness, LogitsDoNotDependOnHowTheyAreComputed) {
+  for (const std::string architecture : {"bitnet-b1.58", "llama"}) {
+    const test::TempFile file(test::RandomModel{.architecture = architecture}.bytes());
+    const std::vector<TokenId> ids = some_ids(150, 5);
+    const std::vector<float> expected = all_logits(file.path(), ids, {.threads = 1, .isa = "scalar", .kv = GetParam(), .chunk = 512});
+    for (const KernelTable* table : kernel_tables()) {
+      for (const int threads : {1, 2, 3}) {
+        for (const std::int64_t chunk : {1, 7, 64, 512}) {
+          const EngineOptions options{.threads = threads, .isa = table->name, .kv = GetParam(), .chunk = chunk};
+          EXPECT_EQ(all_logits(file.path(), ids, options), expected) << table->name << " " << threads << " threads, chunk " << chunk;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, Exactness, testing::Values(KvType::f32, KvType::f16, KvType::int8),
+                         [](const auto& tested) { return std::string(tested.param == KvType::f32 ? "f32" : tested.param == KvType::f16 ? "f16" : "int8"); });
+
+TEST(Transformer, SequencesInOneBatchDoNotTouchEachOther) {
+  const test::TempFile file(test::RandomModel{}.bytes());
+  ThreadPool pool(2);
+  Model model = Model::open(file.path());
+  const PreparedModel prepared = prepare(model, pool);
+  const ModelConfig& c = prepared.config;
+  Transformer transformer(prepared, *kernel_tables().back(), pool, 256);
+  const std::vector<TokenId> a = some_ids(90, 1), b = some_ids(70, 2);
+  const auto cache = [&] {
+    auto made = std::make_unique<KvCache>(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim, c.n_ctx);
+    made->reserve(128);
+    return made;
+  };
+  const auto alone = [&](const std::vector<TokenId>& ids) {
+    const auto kv = cache();
+    std::vector<BatchToken> batch;
+    for (std::size_t i = 0; i < ids.size(); ++i) batch.push_back({ids[i], kv.get(), static_cast<std::int64_t>(i)});
+    transformer.forward(batch);
+    const auto logits = transformer.logits(static_cast<std::int64_t>(ids.size()) - 1, 1);
+    return std::vector<float>(logits.begin(), logits.end());
+  };
+  const std::vector<float> alone_a = alone(a), alone_b = alone(b);
+
+  const auto kv_a = cache(), kv_b = cache();
+  std::vector<BatchToken> batch;
+  for (std::size_t i = 0; i < a.size(); ++i) batch.push_back({a[i], kv_a.get(), static_cast<std::int64_t>(i)});
+  for (std::size_t i = 0; i < b.size(); ++i) batch.push_back({b[i], kv_b.get(), static_cast<std::int64_t>(i)});
+  transformer.forward(batch);
+  const auto logits_a = transformer.logits(static_cast<std::int64_t>(a.size()) - 1, 1);
+  EXPECT_EQ(std::vector<float>(logits_a.begin(), logits_a.end()), alone_a);
+  const auto logits_b = transformer.logits(static_cast<std::int64_t>(a.size() + b.size()) - 1, 1);
+  EXPECT_EQ(std::vector<float>(logits_b.begin(), logits_b.end()), alone_b);
+}
+
+}  // namespace
+}  // namespace bitnet

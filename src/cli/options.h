@@ -21,7 +21,7 @@ namespace bitnet::cli {
 struct ModelOptions {
   std::string path;  // empty = the default model
   std::string kv = "f16";
-  EngineOptions engine;
+  EngineOptions engine = {};
 };
 
 void add_model_flag(CLI::App& command, ModelOptions& options);

@@ -1,6 +1,7 @@
 // Formats rates, sizes and timings.
 #include "cli/report.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <array>

@@ -6,12 +6,14 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
 #include "cli/interrupt.h"
 #include "common/error.h"
+#include "common/utf8.h"
 
 namespace bitnet::cli {
 namespace {
@@ -65,6 +67,18 @@ void print(std::string_view text) {
   }
 }
 
+void print_answer(std::string_view text) {
+  if (!is_terminal(STDOUT_FILENO)) return print(text);
+  std::string safe;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find_first_of("\n\t"));
+    safe += printable(line, line.size());
+    if (line.size() < text.size()) safe += text[line.size()];
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  print(safe);
+}
+
 void print_aside(std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = ::write(STDERR_FILENO, text.data(), text.size());
@@ -93,6 +107,16 @@ std::string read_text_file(const std::string& path, std::size_t limit) {
     ~Closer() { ::close(descriptor); }
   } closer{descriptor};
   return read_all(descriptor, limit, path);
+}
+
+std::string with_valid_utf8(std::string_view text) {
+  std::string valid;
+  while (!text.empty()) {
+    const Utf8Char c = utf8_decode(text);
+    utf8_append(valid, c.code);
+    text.remove_prefix(c.size);
+  }
+  return valid;
 }
 
 ProgressLine::ProgressLine(std::string label)

@@ -1,8 +1,8 @@
 // Standard streams: is there a person at the other end, and how does text get there?
 #pragma once
 
-#include <cstdint>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +17,9 @@ bool use_colour(int descriptor);  // a terminal that knows colours, and no NO_CO
 // Writes to standard output at once, without a buffer. Throws OutputClosed, or Error{io} for a full disk and the like.
 void print(std::string_view text);
 
+// print() for text that a model wrote: at a terminal control characters, which could act on it, appear as \xNN.
+void print_answer(std::string_view text);
+
 // "bitnet: LINE\n" to standard error; failures are ignored.
 void print_note(std::string_view line);
 
@@ -29,6 +32,9 @@ std::string read_standard_input(std::size_t limit);
 
 // A file's text, "-" for standard input. Throws Error: not_found, io, too_big above `limit` bytes.
 std::string read_text_file(const std::string& path, std::size_t limit);
+
+// `text` with every broken part as U+FFFD, which is what JSON can carry.
+std::string with_valid_utf8(std::string_view text);
 
 // One line on standard error that is overwritten and finally removed; silent when that is no terminal, and for quick work.
 class ProgressLine {

@@ -27,6 +27,7 @@ struct Vocabulary {
   std::vector<std::string> merges; // byte-level BPE: "left right", best first
   std::optional<TokenId> bos, eos, eot, unk, sep, pad, cls, mask;
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+  std::string precompiled_charsmap;  // unigram: sentencepiece's normaliser, empty for none
 };
 
 struct EncodeOptions {

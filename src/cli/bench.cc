@@ -1,0 +1,178 @@
+// `bitnet bench`: tokens per second beside the bytes per second they cost.
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "cli/bench_report.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "common/error.h"
+
+namespace bitnet::cli {
+namespace {
+
+constexpr std::size_t max_values = 256;        // of one list
+constexpr std::int64_t max_tokens = 1 << 24, max_repetitions = 1000;
+
+struct BenchOptions {
+  ModelOptions model;
+  std::string prompt = "512", generate = "128", depth = "0", threads = "0", output = "md";
+  std::int64_t repetitions = 5;
+};
+
+// "a,b", "a-b" and "a-b+s" mixed; every value in [0, max_tokens].
+std::vector<std::int64_t> parse_list(const std::string& flag, const std::string& text) {
+  const auto bad = [&](std::string_view part) { fail(ErrorKind::usage, "{}: '{}' is not N, A-B or A-B+STEP with 0 to {}", flag, printable(part, 32), max_tokens); };
+  std::vector<std::int64_t> values;
+  std::string_view rest = text;
+  while (true) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view part = rest.substr(0, comma);
+    const std::size_t dash = part.find('-'), plus = part.find('+');
+    const auto first = parse_integer(part.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : parse_integer(part.substr(dash + 1, plus == std::string_view::npos ? plus : plus - dash - 1));
+    const auto step = plus == std::string_view::npos ? std::optional<std::int64_t>(1) : parse_integer(part.substr(plus + 1));
+    if (!first || !last || !step || *first < 0 || *last < *first || *last > max_tokens || *step < 1 || (plus < dash && plus != std::string_view::npos)) bad(part);
+    for (std::int64_t value = *first; value <= *last; value += *step) {
+      if (values.size() == max_values) fail(ErrorKind::usage, "{}: has more than {} values", flag, max_values);
+      values.push_back(value);
+    }
+    if (comma == std::string_view::npos) return values;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+// Fixed pseudo-random ids (splitmix64), the same in every run.
+std::vector<TokenId> test_tokens(std::int64_t count, std::int64_t n_vocab) {
+  std::vector<TokenId> ids;
+  std::uint64_t state = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    ids.push_back(static_cast<TokenId>((z ^ z >> 31) % static_cast<std::uint64_t>(n_vocab)));
+  }
+  return ids;
+}
+
+class Bench {
+ public:
+  Bench(const BenchOptions& options, Engine& engine, std::int64_t longest)
+      : options_(options), engine_(engine), tokens_(test_tokens(longest, engine.config().n_vocab)), session_(engine.new_session()) {}
+
+  std::vector<BenchRow> at_depth(std::int64_t depth, const std::vector<std::int64_t>& prompts, const std::vector<std::int64_t>& generates, double bandwidth) {
+    truncate(0);
+    for (std::int64_t at = 0; at < depth; at += chunk) {
+      stop_if_interrupted();
+      engine_.evaluate(session_, part(at, std::min(chunk, depth - at)));
+    }
+    std::vector<BenchRow> rows;
+    for (const std::int64_t n : prompts) {
+      if (n > 0) rows.push_back(measure({.test = name("pp", n, depth), .prompt = n, .depth = depth, .read_bandwidth = bandwidth}));
+    }
+    for (const std::int64_t n : generates) {
+      if (n == 0) continue;
+      rows.push_back(measure({.test = name("tg", n, depth), .generated = n, .depth = depth,
+                              .bytes_per_token = engine_.bytes_per_token(depth + n / 2), .read_bandwidth = bandwidth}));
+    }
+    return rows;
+  }
+
+ private:
+  static constexpr std::int64_t chunk = 512;  // between looks at Ctrl-C
+
+  static std::string name(const char* kind, std::int64_t n, std::int64_t depth) {
+    return depth == 0 ? fmt::format("{}{}", kind, n) : fmt::format("{}{}@d{}", kind, n, depth);
+  }
+
+  std::span<const TokenId> part(std::int64_t begin, std::int64_t count) const {
+    return std::span(tokens_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+  }
+
+  void truncate(std::int64_t depth) {
+    session_.cache->set_length(depth);
+    session_.ids.resize(static_cast<std::size_t>(depth));
+  }
+
+  // Seconds of one pass; the session is back at its depth afterwards.
+  double pass(const BenchRow& row) {
+    const auto start = std::chrono::steady_clock::now();
+    if (row.prompt > 0) engine_.evaluate(session_, part(row.depth, row.prompt));
+    for (std::int64_t i = 0; i < row.generated; ++i) {
+      stop_if_interrupted();
+      engine_.evaluate(session_, part(row.depth + i, 1));
+    }
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    truncate(row.depth);
+    return elapsed.count();
+  }
+
+  BenchRow measure(BenchRow row) {
+    ProgressLine progress(fmt::format("{} with {} threads", row.test, engine_.threads()));
+    row.threads = engine_.threads();
+    const auto count = static_cast<std::uint64_t>(options_.repetitions) + 1;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      stop_if_interrupted();
+      progress.update(i, count);
+      const double seconds = pass(row);
+      if (i > 0) row.samples.push_back(static_cast<double>(row.prompt + row.generated) / seconds);  // the first warms up
+    }
+    return row;
+  }
+
+  const BenchOptions& options_;
+  Engine& engine_;
+  std::vector<TokenId> tokens_;
+  Session session_;
+};
+
+std::int64_t largest(const std::vector<std::int64_t>& values) { return *std::max_element(values.begin(), values.end()); }
+
+int bench(BenchOptions o) {
+  const auto prompts = parse_list("-p", o.prompt), generates = parse_list("-n", o.generate), depths = parse_list("-d", o.depth);
+  const auto threads = parse_list("-t", o.threads);
+  if (largest(threads) > 1024) fail(ErrorKind::usage, "-t: {} threads, at most 1024 are allowed", largest(threads));
+  if (o.repetitions < 1 || o.repetitions > max_repetitions) fail(ErrorKind::usage, "-r is {}, allowed are 1 to {}", o.repetitions, max_repetitions);
+  const InterruptGuard guard;
+  o.model.engine.threads = static_cast<int>(threads.front());
+  const std::string path = model_path(o.model.path);
+  o.model.path = path;
+  const std::unique_ptr<Engine> engine = open_engine(o.model);
+  const std::int64_t longest = largest(depths) + std::max(largest(prompts), largest(generates));
+  if (longest > engine->n_ctx()) fail(ErrorKind::too_big, "the longest test has {} tokens, the context holds {}", longest, engine->n_ctx());
+
+  Bench runner(o, *engine, longest);
+  std::vector<BenchRow> rows;
+  for (const std::int64_t count : threads) {
+    engine->set_threads(static_cast<int>(count));
+    const double bandwidth = measure_read_bandwidth(engine->threads());
+    for (const std::int64_t depth : depths) {
+      for (BenchRow& row : runner.at_depth(depth, prompts, generates, bandwidth)) rows.push_back(std::move(row));
+    }
+  }
+  print(bench_report(o.output, {path, engine->config().architecture, engine->isa(), o.model.kv, engine->weight_bytes(), machine_card()}, rows));
+  return exit_ok;
+}
+
+}  // namespace
+
+CommandBody add_bench(CLI::App& command) {
+  const auto o = std::make_shared<BenchOptions>();
+  command.description("Measures tokens per second (pp = reading a prompt, tg = generating), beside the bytes per second they cost and the\n"
+                      "machine's own read bandwidth. Lists are N,N and ranges A-B or A-B+STEP.");
+  add_model_flag(command, o->model);
+  command.add_option("-p", o->prompt, "prompt lengths; 0 = none")->type_name("LIST")->capture_default_str();
+  command.add_option("-n", o->generate, "tokens to generate; 0 = none")->type_name("LIST")->capture_default_str();
+  command.add_option("-d", o->depth, "tokens already in the context")->type_name("LIST")->capture_default_str();
+  command.add_option("-t,--threads", o->threads, "threads; 0 = one per physical core that this process may use")
+      ->type_name("LIST")->envname("BITNET_THREADS")->capture_default_str();
+  command.add_option("-r,--repetitions", o->repetitions, "measured passes of each test, behind one that warms up")->type_name("N")->capture_default_str();
+  command.add_option("-o,--output", o->output, "md, csv, json (an array of rows) or jsonl")
+      ->type_name("FORMAT")->check(CLI::IsMember({"md", "csv", "json", "jsonl"}))->capture_default_str();
+  add_engine_flags(command, o->model);
+  return [o] { return bench(*o); };
+}
+
+}  // namespace bitnet::cli

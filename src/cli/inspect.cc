@@ -1,0 +1,185 @@
+// `bitnet inspect`: what a model file holds, without loading its weights.
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/inspect_text.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/terminal.h"
+#include "common/checked.h"
+#include "common/error.h"
+#include "inference/vocabulary.h"
+#include "models/gguf_reader.h"
+#include "models/model.h"
+
+namespace bitnet::cli {
+namespace {
+
+constexpr std::uint64_t array_head = 4;  // entries shown of an array
+
+struct InspectOptions {
+  std::string positional, model;
+  bool json = false;
+};
+
+template <class T>
+T element(const GgufArray& array, std::uint64_t index) {
+  Cursor in(array.bytes.subspan(index * sizeof(T), sizeof(T)), "array");
+  return in.number<T>("element");
+}
+
+Json array_element(const GgufArray& array, std::uint64_t i) {
+  switch (array.type) {
+    case GgufType::u8: return element<std::uint8_t>(array, i);
+    case GgufType::i8: return element<std::int8_t>(array, i);
+    case GgufType::u16: return element<std::uint16_t>(array, i);
+    case GgufType::i16: return element<std::int16_t>(array, i);
+    case GgufType::u32: return element<std::uint32_t>(array, i);
+    case GgufType::i32: return element<std::int32_t>(array, i);
+    case GgufType::u64: return element<std::uint64_t>(array, i);
+    case GgufType::i64: return element<std::int64_t>(array, i);
+    case GgufType::f32: return element<float>(array, i);
+    case GgufType::f64: return element<double>(array, i);
+    case GgufType::boolean: return element<std::uint8_t>(array, i) != 0;
+    case GgufType::string: return array.strings[i];
+    case GgufType::array: break;
+  }
+  return nullptr;
+}
+
+Json value_json(const GgufValue& value) {
+  if (const auto* array = std::get_if<GgufArray>(&value.value)) {
+    Json first = Json::array();
+    for (std::uint64_t i = 0; i < std::min(array->count, array_head); ++i) first.push_back(array_element(*array, i));
+    return {{"array_of", name_of(array->type)}, {"count", array->count}, {"first", std::move(first)}};
+  }
+  return std::visit([](const auto& plain) -> Json {
+    if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, GgufArray>) return nullptr;
+    else return plain;
+  }, value.value);
+}
+
+Json metadata_json(const GgufFile& file) {
+  // The reader has refused repeated keys; looking for each before appending it would take quadratic time.
+  Json::object_t metadata;
+  for (const GgufEntry& entry : file.entries()) metadata.emplace_back(std::string(entry.key), value_json(entry.value));
+  return metadata;
+}
+
+Json tensors_json(const GgufFile& file) {
+  Json tensors = Json::array();
+  for (const GgufTensor& tensor : file.tensors()) {
+    tensors.push_back({{"name", tensor.name}, {"type", info(tensor.view.type).name}, {"shape", tensor.view.shape.dims},
+                       {"bytes", tensor.view.bytes.size()}, {"offset", tensor.offset}});
+  }
+  return tensors;
+}
+
+Json config_json(const ModelConfig& c) {
+  return {{"n_layer", c.n_layer}, {"n_embd", c.n_embd}, {"n_ff", c.n_ff}, {"n_head", c.n_head}, {"n_head_kv", c.n_head_kv},
+          {"head_dim", c.head_dim}, {"n_vocab", c.n_vocab}, {"n_ctx", c.n_ctx}, {"rms_eps", c.rms_eps}, {"rope_theta", c.rope_theta},
+          {"rope_dim", c.rope_dim}, {"rope_linear_factor", c.rope_linear_factor},
+          {"rope_kind", c.rope_kind == RopeKind::neox ? "neox" : "norm"},
+          {"activation", c.activation == Activation::relu2 ? "relu2" : "silu"}, {"sub_norms", c.sub_norms}};
+}
+
+// Parameters and bytes of all tensors; weights of ternary type take two bits once loaded.
+struct Sizes {
+  std::uint64_t parameters = 0, bytes = 0, loaded_bytes = 0;
+};
+
+Sizes sizes_of(const GgufFile& file) {
+  Sizes sizes;
+  for (const GgufTensor& tensor : file.tensors()) {
+    const auto elements = static_cast<std::uint64_t>(tensor.view.shape.elements());
+    sizes.parameters += elements;
+    sizes.bytes += tensor.view.bytes.size();
+    sizes.loaded_bytes += info(tensor.view.type).ternary ? elements / 4 : tensor.view.bytes.size();
+  }
+  return sizes;
+}
+
+Json kv_json(const ModelConfig& c) {
+  const auto bytes = [&](KvType type) { return KvCache::bytes_per_position(type, c.n_layer, c.n_head_kv, c.head_dim); };
+  return {{"f32", bytes(KvType::f32)}, {"f16", bytes(KvType::f16)}, {"int8", bytes(KvType::int8)}};
+}
+
+Json memory_json(const ModelConfig& c, const Sizes& sizes) {
+  const std::uint64_t kv = KvCache::bytes_per_position(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim);
+  const std::uint64_t cache = checked_mul(kv, static_cast<std::uint64_t>(c.n_ctx)).value_or(UINT64_MAX / 2);
+  return {{"weights", sizes.loaded_bytes}, {"kv_cache_f16_full_context", cache}, {"total_full_context", sizes.loaded_bytes + cache}};
+}
+
+Json tokenizer_json(const Tokenizer* tokenizer) {
+  if (tokenizer == nullptr) return nullptr;
+  const Vocabulary& v = tokenizer->vocabulary();
+  Json special = Json::object();
+  const std::pair<const char*, std::optional<TokenId>> ids[] = {{"bos", v.bos}, {"eos", v.eos}, {"eot", v.eot}, {"unk", v.unk},
+                                                              {"sep", v.sep}, {"pad", v.pad}, {"cls", v.cls}, {"mask", v.mask}};
+  for (const auto& [name, id] : ids) {
+    if (id) special[name] = {{"id", *id}, {"text", tokenizer->token_text(*id)}};
+  }
+  return {{"model", v.model}, {"pre", v.pre}, {"size", tokenizer->size()}, {"special", std::move(special)}};
+}
+
+Json file_json(const GgufFile& file) {
+  return {{"path", file.path()}, {"bytes", file.size()}, {"gguf_version", file.version()}, {"alignment", file.alignment()}};
+}
+
+// A file with a vocabulary and no tensors.
+Json vocabulary_report(const GgufFile& file) {
+  const auto tokenizer = tokenizer_from_gguf(file);
+  if (!tokenizer) fail(ErrorKind::bad_model, "{}: has neither tensors nor a tokenizer", printable(file.path(), 512));
+  return {{"file", file_json(file)},
+          {"architecture", file.find_string("general.architecture").value_or("")},
+          {"name", file.find_string("general.name").value_or("")},
+          {"parameters", 0},
+          {"tokenizer", tokenizer_json(tokenizer.get())},
+          {"chat_template", file.find_string("tokenizer.chat_template").has_value()},
+          {"metadata", metadata_json(file)},
+          {"tensors", Json::array()}};
+}
+
+Json model_report(const Model& model) {
+  const GgufFile& file = model.file();
+  const ModelConfig& c = model.config();
+  const ModelVocabulary vocabulary = read_vocabulary(file, c.n_vocab);
+  const Sizes sizes = sizes_of(file);
+  const double bits = 8.0 * static_cast<double>(sizes.bytes) / static_cast<double>(std::max<std::uint64_t>(sizes.parameters, 1));
+  return {{"file", file_json(file)},
+          {"architecture", c.architecture},
+          {"name", c.name},
+          {"parameters", sizes.parameters},
+          {"bits_per_weight", bits},
+          {"context", c.n_ctx},
+          {"config", config_json(c)},
+          {"kv_bytes_per_token", kv_json(c)},
+          {"memory", memory_json(c, sizes)},
+          {"tokenizer", tokenizer_json(vocabulary.tokenizer.get())},
+          {"chat_template", vocabulary.chat_template != nullptr},
+          {"metadata", metadata_json(file)},
+          {"tensors", tensors_json(file)}};
+}
+
+int inspect(const InspectOptions& o) {
+  if (!o.positional.empty() && !o.model.empty()) fail(ErrorKind::usage, "give the model as an argument or with -m, not both");
+  const std::string path = model_path(o.positional.empty() ? o.model : o.positional);
+  const GgufFile file = GgufFile::open(path);
+  const Json report = file.tensors().empty() ? vocabulary_report(file) : model_report(Model::open(path));
+  print(o.json ? json_text(report, 2, true) + "\n" : inspect_text(report));
+  return exit_ok;
+}
+
+}  // namespace
+
+CommandBody add_inspect(CLI::App& command) {
+  const auto o = std::make_shared<InspectOptions>();
+  command.description("Says what a model file holds, without loading its weights. Checks all of its tables on the way.");
+  command.add_option("model", o->positional, "GGUF file, one with a vocabulary alone will do; the default model when not given")->type_name("");
+  command.add_option("-m,--model", o->model, "the file, as a flag")->type_name("FILE");
+  command.add_flag("--json", o->json, "one JSON object in place of readable text");
+  return [o] { return inspect(*o); };
+}
+
+}  // namespace bitnet::cli

@@ -1,0 +1,27 @@
+// Byte-level BPE (GPT-2 and its descendants): text as bytes, bytes as letters of an alphabet, letters merged by rank.
+#pragma once
+
+#include <memory>
+
+#include "tokenizers/pre_tokenizer.h"
+#include "tokenizers/special_tokens.h"
+#include "tokenizers/tokenizer.h"
+
+namespace bitnet {
+
+struct ByteBpeOptions {
+  PreTokenizer pre = PreTokenizer::gpt2;
+  bool nfc = false;            // normalise first
+  bool ignore_merges = false;  // a word that is a token is taken whole
+  bool add_prefix_space = false;
+  bool bos_by_default = false;
+  std::vector<SpecialToken> special;  // empty: those of the vocabulary
+};
+
+// Throws Error{bad_model}.
+std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary, const ByteBpeOptions& options);
+
+// With the options that a GGUF file's pre-tokenizer name implies; an unknown name is an error.
+std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary);
+
+}  // namespace bitnet

@@ -160,8 +160,8 @@ int bench(BenchOptions o) {
 
 CommandBody add_bench(CLI::App& command) {
   const auto o = std::make_shared<BenchOptions>();
-  command.description("Measures tokens per second (pp = reading a prompt, tg = generating), beside the bytes per second they cost and the\n"
-                      "machine's own read bandwidth. Lists are N,N and ranges A-B or A-B+STEP.");
+  command.footer("pp = reading a prompt, tg = generating, @d = with that many tokens before. Beside the tokens per second stand the bytes per\n"
+                 "second they cost and what this machine's memory can give. A LIST is N,N and ranges A-B or A-B+STEP.");
   add_model_flag(command, o->model);
   command.add_option("-p", o->prompt, "prompt lengths; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-n", o->generate, "tokens to generate; 0 = none")->type_name("LIST")->capture_default_str();

@@ -64,16 +64,17 @@ std::string csv_field(const Json& value) {
   std::string text = value.get<std::string>();
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2) text.insert(at, 1, '"');
-  return '"' + text + '"';
+  return fmt::format("\"{}\"", text);
 }
 
 std::string csv(const BenchSubject& s, const std::vector<BenchRow>& rows) {
   std::string text;
   for (const BenchRow& row : rows) {
     std::string names, values;
-    for (const auto& [name, value] : row_json(s, row).items()) {
-      names += (names.empty() ? "" : ",") + name;
-      values += (values.empty() ? "" : ",") + csv_field(value);
+    const Json json = row_json(s, row);
+    for (const auto& [name, value] : json.items()) {
+      names.append(names.empty() ? "" : ",").append(name);
+      values.append(values.empty() ? "" : ",").append(csv_field(value));
     }
     if (text.empty()) text = names + "\n";
     text += values + "\n";

@@ -148,9 +148,9 @@ FinishReason answer(Chat& chat) {
 
 CommandBody add_chat(CLI::App& command) {
   const auto o = std::make_shared<ChatOptions>();
-  command.description("Talks with a model that has a chat template. A message is a line; \"\"\" or a trailing backslash begins a longer one; /help lists\n"
-                      "commands. Ctrl-C stops an answer, Ctrl-D leaves. Without a terminal it reads lines and prints answers alone.\n"
-                      "History: $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history; BITNET_NOHISTORY=1 keeps none.");
+  command.footer("A message is a line; \"\"\" or a trailing backslash begins a longer one; /help lists commands. Ctrl-C stops an answer, Ctrl-D\n"
+                 "leaves. Without a terminal it reads lines and prints answers alone.\n"
+                 "History: $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history; BITNET_NOHISTORY=1 keeps none.");
   command.add_option("--system", o->system, "system message")->type_name("TEXT");
   command.add_flag("--stats", o->stats, "say on standard error how fast each answer was");
   add_model_flag(command, o->model);

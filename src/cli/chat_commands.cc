@@ -195,7 +195,7 @@ Next help(Chat&, const std::string&) {
 }
 
 bool has_name(const ChatCommand& command, const std::string& name) {
-  return command.run != nullptr && (" " + std::string(command.names) + " ").find(" " + name + " ") != std::string::npos;
+  return command.run != nullptr && fmt::format(" {} ", command.names).find(fmt::format(" {} ", name)) != std::string::npos;
 }
 
 }  // namespace

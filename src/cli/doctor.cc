@@ -110,7 +110,7 @@ std::string report_text(const Json& report) {
 
 CommandBody add_doctor(CLI::App& command) {
   const auto json = std::make_shared<bool>(false);
-  command.description("Says what this machine can do, tests every kernel against the plain ones, and loads the default model.\nExit code 1 when one of these fails.");
+  command.footer("Every kernel is compared with the plain ones, and the default model, where there is one, is loaded. Exit code 1 when\none of these fails.");
   command.add_flag("--json", *json, "one JSON object in place of readable text");
   return [json] {
     const Json report = examine();

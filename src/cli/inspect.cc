@@ -23,6 +23,9 @@ struct InspectOptions {
   bool json = false;
 };
 
+// A float's shortest decimal form: 1e-05, not 9.999999747378752e-06.
+double shortest(float value) { return parse_number(fmt::format("{}", value)).value_or(value); }
+
 template <class T>
 T element(const GgufArray& array, std::uint64_t index) {
   Cursor in(array.bytes.subspan(index * sizeof(T), sizeof(T)), "array");
@@ -39,7 +42,7 @@ Json array_element(const GgufArray& array, std::uint64_t i) {
     case GgufType::i32: return element<std::int32_t>(array, i);
     case GgufType::u64: return element<std::uint64_t>(array, i);
     case GgufType::i64: return element<std::int64_t>(array, i);
-    case GgufType::f32: return element<float>(array, i);
+    case GgufType::f32: return shortest(element<float>(array, i));
     case GgufType::f64: return element<double>(array, i);
     case GgufType::boolean: return element<std::uint8_t>(array, i) != 0;
     case GgufType::string: return array.strings[i];
@@ -54,6 +57,7 @@ Json value_json(const GgufValue& value) {
     for (std::uint64_t i = 0; i < std::min(array->count, array_head); ++i) first.push_back(array_element(*array, i));
     return {{"array_of", name_of(array->type)}, {"count", array->count}, {"first", std::move(first)}};
   }
+  if (value.type == GgufType::f32) return shortest(static_cast<float>(std::get<double>(value.value)));
   return std::visit([](const auto& plain) -> Json {
     if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, GgufArray>) return nullptr;
     else return plain;
@@ -78,8 +82,8 @@ Json tensors_json(const GgufFile& file) {
 
 Json config_json(const ModelConfig& c) {
   return {{"n_layer", c.n_layer}, {"n_embd", c.n_embd}, {"n_ff", c.n_ff}, {"n_head", c.n_head}, {"n_head_kv", c.n_head_kv},
-          {"head_dim", c.head_dim}, {"n_vocab", c.n_vocab}, {"n_ctx", c.n_ctx}, {"rms_eps", c.rms_eps}, {"rope_theta", c.rope_theta},
-          {"rope_dim", c.rope_dim}, {"rope_linear_factor", c.rope_linear_factor},
+          {"head_dim", c.head_dim}, {"n_vocab", c.n_vocab}, {"n_ctx", c.n_ctx}, {"rms_eps", shortest(c.rms_eps)}, {"rope_theta", shortest(c.rope_theta)},
+          {"rope_dim", c.rope_dim}, {"rope_linear_factor", shortest(c.rope_linear_factor)},
           {"rope_kind", c.rope_kind == RopeKind::neox ? "neox" : "norm"},
           {"activation", c.activation == Activation::relu2 ? "relu2" : "silu"}, {"sub_norms", c.sub_norms}};
 }
@@ -175,7 +179,7 @@ int inspect(const InspectOptions& o) {
 
 CommandBody add_inspect(CLI::App& command) {
   const auto o = std::make_shared<InspectOptions>();
-  command.description("Says what a model file holds, without loading its weights. Checks all of its tables on the way.");
+  command.footer("All of the file's tables are checked on the way, as when it is loaded.");
   command.add_option("model", o->positional, "GGUF file, one with a vocabulary alone will do; the default model when not given")->type_name("");
   command.add_option("-m,--model", o->model, "the file, as a flag")->type_name("FILE");
   command.add_flag("--json", o->json, "one JSON object in place of readable text");

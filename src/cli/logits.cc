@@ -45,7 +45,7 @@ int write_logits(const LogitsOptions& o) {
 CommandBody add_logits(CLI::App& command) {
   const auto o = std::make_shared<LogitsOptions>();
   o->model.kv = "f32";
-  command.description("Writes the scores of every position as a NumPy file: float32, (tokens, vocabulary), C order, the full head.");
+  command.footer("The file holds float32 of shape (tokens, vocabulary) in C order: every position, the full head.");
   command.add_option("--ids", o->ids, "token ids: 1,2,3")->type_name("IDS");
   command.add_option("-p,--prompt", o->prompt, "text in place of --ids")->type_name("TEXT");
   command.add_option("--out", o->out, "the file to write")->type_name("FILE.npy")->required();

@@ -34,7 +34,12 @@ constexpr std::array<CommandRow, 8> commands = {{
 // Defaults stand in brackets behind the description instead of in the column of names.
 class HelpFormatter : public CLI::Formatter {
  public:
-  HelpFormatter() { column_width(32); }
+  HelpFormatter() {
+    column_width(32);
+    label("SUBCOMMAND", "COMMAND");
+    label("Subcommands", "Commands");
+    label("Positionals", "Arguments");
+  }
   std::string make_option_opts(const CLI::Option* option) const override {
     return option->get_type_size() == 0 || option->get_type_name().empty() ? "" : " " + first_word(option->get_type_name());
   }
@@ -58,22 +63,21 @@ int report(ErrorKind kind, const std::string& line) {
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const auto parsed = app.get_subcommands();
   const std::string command = parsed.empty() ? "bitnet" : "bitnet " + parsed.front()->get_name();
-  return report(ErrorKind::usage, fmt::format("{}; see `{} --help`", printable(error.what(), 512), command));
+  const std::string fact = parsed.empty() && app.remaining_size() == 0 ? "no command given" : printable(error.what(), 512);
+  return report(ErrorKind::usage, fmt::format("{}; see `{} --help`", fact, command));
 }
 
 int run_command_line(int argc, char** argv) {
   CLI::App app("Runs 1-bit language models. The default model completes text: `bitnet run \"Once upon a time\"`.", "bitnet");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bitnet " BITNET_VERSION, "Print the version and exit");
-  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
-  app.get_formatter()->label("SUBCOMMANDS", "COMMANDS");
   app.require_subcommand(1);
   app.footer("`bitnet COMMAND --help` lists the flags of a command.\n" + exit_code_help());
   std::vector<CommandBody> bodies;
   for (const CommandRow& row : commands) {
     CLI::App* command = app.add_subcommand(row.name, row.summary);
-    command->footer(exit_code_help());
     bodies.push_back(row.add(*command));
+    command->footer(command->get_footer() + "\n\n" + exit_code_help());
   }
   try {
     app.parse(argc, argv);

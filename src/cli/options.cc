@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <random>
 
@@ -70,7 +71,7 @@ std::vector<std::string> default_model_candidates() {
   if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0') candidates.emplace_back(variable);
   const std::string folder = executable_folder();
   for (const char* place : {"/../share/bitnet/default.gguf", "/../../../models/default.gguf", "/default.gguf", "/../../../.cache/models/default.gguf"}) {
-    candidates.push_back(folder + place);
+    candidates.push_back(std::filesystem::path(folder + place).lexically_normal().string());
   }
   return candidates;
 }

@@ -131,7 +131,7 @@ void add_common_flags(CLI::App& command, TokenizeOptions& o) {
 
 CommandBody add_tokenize(CLI::App& command) {
   const auto o = std::make_shared<TokenizeOptions>();
-  command.description("Turns a text (argument, or standard input to its last byte) into token ids.");
+  command.footer("Without a text and without --in, standard input is the text, to its last byte.");
   command.add_option("text", o->arguments, "the text")->type_name("")->expected(0, 1);
   command.add_option("--in", o->in, "a file with a JSON string a line gives a JSON array of ids a line; - is standard input")->type_name("FILE");
   command.add_flag("--no-special", o->no_special, "add no tokens that begin or end a text");
@@ -142,7 +142,6 @@ CommandBody add_tokenize(CLI::App& command) {
 
 CommandBody add_detokenize(CLI::App& command) {
   const auto o = std::make_shared<TokenizeOptions>();
-  command.description("Turns token ids into text.");
   command.add_option("ids", o->arguments, "ids, separated by blanks or commas")->type_name("");
   command.add_option("--in", o->in, "a file with a JSON array of ids a line gives a JSON string a line; - is standard input")->type_name("FILE");
   command.add_flag("--skip-special", o->skip_special, "leave special tokens out of the text");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "tokenizers/pre_tokenizer.h"
 #include "tokenizers/special_tokens.h"
@@ -15,7 +16,7 @@ struct ByteBpeOptions {
   bool ignore_merges = false;  // a word that is a token is taken whole
   bool add_prefix_space = false;
   bool bos_by_default = false;
-  std::vector<SpecialToken> special;  // empty: those of the vocabulary
+  std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
 };
 
 // Throws Error{bad_model}.

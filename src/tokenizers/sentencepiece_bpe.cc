@@ -55,6 +55,7 @@ class SentencePieceBpe final : public VocabularyTokenizer {
       fail(ErrorKind::bad_model, "tokenizer: a SentencePiece vocabulary needs scores or merges, it has neither");
     }
     bytes_ = find_byte_tokens(*this);
+    spaces_last_ = bytes_[0] == 3 && find(std::string(space_mark) + std::string(space_mark)) == TokenId{259};
     prefix_ = vocabulary_.add_space_prefix.value_or(true);
   }
 
@@ -112,7 +113,13 @@ class SentencePieceBpe final : public VocabularyTokenizer {
     if (!ranks_.empty()) return ranks_.find(left.id, right.id);
     const auto id = find_normal(std::string_view(marked).substr(left.begin, left.size + right.size));
     if (!id) return std::nullopt;
-    return BpeMerge{-static_cast<double>(vocabulary_.scores[static_cast<std::size_t>(*id)]), *id};
+    const double score = static_cast<double>(vocabulary_.scores[static_cast<std::size_t>(*id)]);
+    return BpeMerge{spaces_last_ && is_spaces(token_text(*id)) ? last_priority : -score, *id};
+  }
+
+  static bool is_spaces(std::string_view text) {
+    while (text.starts_with(space_mark)) text.remove_prefix(space_mark.size());
+    return text.empty();
   }
 
   bool append(const std::string& marked, const BpeSymbol& symbol, bool after_unknown, std::vector<TokenId>& ids) const {
@@ -133,6 +140,10 @@ class SentencePieceBpe final : public VocabularyTokenizer {
   MergeTable ranks_;
   std::vector<TokenId> bytes_;
   bool prefix_;
+  // Vocabularies laid out as Llama 2's give tokens of several spaces the lowest score there is, so that words form first. Some
+  // converters number the scores anew and lose that.
+  bool spaces_last_ = false;
+  static constexpr double last_priority = 1e9;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "tokenizers/special_tokens.h"
 #include "tokenizers/tokenizer.h"
@@ -11,7 +12,7 @@ namespace bitnet {
 struct SentencePieceOptions {
   bool prefix_every_segment = true;   // a space before each stretch between special tokens, or before the first only
   bool strips_leading_space = true;   // decode() drops the space that encode() added
-  std::vector<SpecialToken> special;  // empty: those of the vocabulary
+  std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
 };
 
 // Merges by vocabulary.merges where there are any (HuggingFace's form), else by score (sentencepiece's). A space before the text where

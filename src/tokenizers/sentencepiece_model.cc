@@ -81,6 +81,15 @@ void read_normalizer(const Field& spec, const std::string& name, Vocabulary& v) 
   });
 }
 
+// The library never takes text for a control symbol, only for a user-defined one.
+std::vector<SpecialToken> user_defined(const Vocabulary& v) {
+  std::vector<SpecialToken> special;
+  for (std::size_t i = 0; i < v.tokens.size(); ++i) {
+    if (v.kinds[i] == TokenKind::user_defined) special.push_back({v.tokens[i], static_cast<TokenId>(i), false, false, false});
+  }
+  return special;
+}
+
 }  // namespace
 
 std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes, const std::string& name) {
@@ -95,8 +104,9 @@ std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const st
   v.unk = id(trainer.unk), v.bos = id(trainer.bos), v.eos = id(trainer.eos), v.pad = id(trainer.pad);
   // The library itself adds neither; models that want BOS say so elsewhere.
   v.add_bos = false, v.add_eos = false;
-  if (trainer.model_type == 1) return make_unigram(std::move(v));
-  if (trainer.model_type == 2) return make_sentencepiece_bpe(std::move(v), {.prefix_every_segment = false, .special = {}});
+  std::vector<SpecialToken> special = user_defined(v);
+  if (trainer.model_type == 1) return make_unigram(std::move(v), std::move(special));
+  if (trainer.model_type == 2) return make_sentencepiece_bpe(std::move(v), {.prefix_every_segment = false, .special = std::move(special)});
   fail(ErrorKind::bad_model, "{}: the model type is {}, supported are unigram (1) and BPE (2)", printable(name, 512), trainer.model_type);
 }
 

@@ -53,8 +53,8 @@ class PieceTrie {
 
 class Unigram final : public VocabularyTokenizer {
  public:
-  Unigram(Vocabulary vocabulary, bool eos_by_default)
-      : VocabularyTokenizer(std::move(vocabulary), {}, false, eos_by_default), charsmap_(vocabulary_.precompiled_charsmap) {
+  Unigram(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool eos_by_default)
+      : VocabularyTokenizer(std::move(vocabulary), std::move(special), false, eos_by_default), charsmap_(vocabulary_.precompiled_charsmap) {
     if (vocabulary_.scores.empty()) fail(ErrorKind::bad_model, "tokenizer: a unigram vocabulary needs scores");
     if (!vocabulary_.unk) fail(ErrorKind::bad_model, "tokenizer: a unigram vocabulary needs a token for unknown text");
     bytes_ = find_byte_tokens(*this);
@@ -75,7 +75,7 @@ class Unigram final : public VocabularyTokenizer {
   std::string piece(TokenId id, bool special) const override {
     switch (kind(id)) {
       case TokenKind::control: return special ? std::string(token_text(id)) : std::string();
-      case TokenKind::unknown: return special ? std::string(token_text(id)) : std::string(" \xe2\x81\x87 ");
+      case TokenKind::unknown: return " \xe2\x81\x87 ";  // as sentencepiece shows it
       case TokenKind::byte: return std::string(1, static_cast<char>(byte_of_token(token_text(id))));
       default: return unmark(token_text(id));
     }
@@ -98,18 +98,17 @@ class Unigram final : public VocabularyTokenizer {
       const std::size_t character = utf8_decode(rest).size;
       const float here = best[at].score;
       bool single = false;
-      const auto offer = [&](std::size_t end, double score, TokenId id) {
+      const auto offer = [&](std::size_t end, float score, TokenId id) {  // the first of equals stays
         Node& node = best[end];
-        if (node.start == std::string::npos || score > static_cast<double>(node.score)) node = {static_cast<float>(score), at, id};
+        if (node.start == std::string::npos || score + here > node.score) node = {score + here, at, id};
       };
       pieces_.prefixes(rest, [&](std::size_t size, TokenId id) {
         if (kind(id) == TokenKind::unused) return;
-        const double score = kind(id) == TokenKind::user_defined ? static_cast<double>(static_cast<float>(size) * highest_) - 0.1
-                                                                 : static_cast<double>(vocabulary_.scores[static_cast<std::size_t>(id)]);
-        offer(at + size, score + static_cast<double>(here), id);
+        const bool forced = kind(id) == TokenKind::user_defined;  // scores above any other way to write the same text
+        offer(at + size, forced ? static_cast<float>(size) * highest_ - 0.1f : vocabulary_.scores[static_cast<std::size_t>(id)], id);
         single = single || size == character;
       });
-      if (!single) offer(at + character, static_cast<double>(unknown_score_ + here), -1);
+      if (!single) offer(at + character, unknown_score_, -1);
       at += character;
     }
     std::vector<std::pair<std::size_t, std::size_t>> path;  // start, end
@@ -171,9 +170,9 @@ class Unigram final : public VocabularyTokenizer {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary) {
+std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special) {
   const bool eos_by_default = vocabulary.model == "t5";
-  return std::make_unique<Unigram>(std::move(vocabulary), eos_by_default);
+  return std::make_unique<Unigram>(std::move(vocabulary), std::move(special), eos_by_default);
 }
 
 }  // namespace bitnet

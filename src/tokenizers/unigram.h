@@ -2,12 +2,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "tokenizers/special_tokens.h"
 #include "tokenizers/tokenizer.h"
 
 namespace bitnet {
 
-// Normalises by vocabulary.precompiled_charsmap; add_space_prefix and remove_extra_whitespaces default to true. Throws Error{bad_model}.
-std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary);
+// Normalises by vocabulary.precompiled_charsmap; add_space_prefix and remove_extra_whitespaces default to true. Without `special`, the
+// special tokens are the vocabulary's. Throws Error{bad_model}.
+std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special = std::nullopt);
 
 }  // namespace bitnet

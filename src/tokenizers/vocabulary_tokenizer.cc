@@ -27,8 +27,9 @@ void check_vocabulary(const Vocabulary& v) {
 std::vector<SpecialToken> special_of(const Vocabulary& v) {
   std::vector<SpecialToken> special;
   for (std::size_t i = 0; i < v.kinds.size(); ++i) {
-    if (v.kinds[i] == TokenKind::control || v.kinds[i] == TokenKind::user_defined) {
-      special.push_back({v.tokens[i], static_cast<TokenId>(i), v.kinds[i] == TokenKind::control, false, false});
+    const bool user_defined = v.kinds[i] == TokenKind::user_defined;
+    if (user_defined || v.kinds[i] == TokenKind::control || v.kinds[i] == TokenKind::unknown) {
+      special.push_back({v.tokens[i], static_cast<TokenId>(i), !user_defined, false, false});
     }
   }
   return special;
@@ -36,12 +37,13 @@ std::vector<SpecialToken> special_of(const Vocabulary& v) {
 
 }  // namespace
 
-VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary, std::vector<SpecialToken> special, bool bos_by_default, bool eos_by_default)
+VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool bos_by_default,
+                                         bool eos_by_default)
     : vocabulary_(std::move(vocabulary)) {
   check_vocabulary(vocabulary_);
   index_.reserve(vocabulary_.tokens.size());
   for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i) index_.try_emplace(vocabulary_.tokens[i], static_cast<TokenId>(i));
-  special_ = SpecialTokens(special.empty() ? special_of(vocabulary_) : std::move(special));
+  special_ = SpecialTokens(special ? std::move(*special) : special_of(vocabulary_));
   add_bos_ = vocabulary_.bos && vocabulary_.add_bos.value_or(bos_by_default);
   add_eos_ = vocabulary_.eos && vocabulary_.add_eos.value_or(eos_by_default);
 }

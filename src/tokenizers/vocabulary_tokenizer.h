@@ -22,9 +22,9 @@ class VocabularyTokenizer : public Tokenizer {
   bool strips_leading_space() const override { return false; }
 
  protected:
-  // Checks ids, lengths and token texts; throws Error{bad_model}. Special tokens are the control and user-defined ones of the
-  // vocabulary where `special` is empty. `bos_by_default` and `eos_by_default` hold where the vocabulary does not say.
-  VocabularyTokenizer(Vocabulary vocabulary, std::vector<SpecialToken> special, bool bos_by_default, bool eos_by_default);
+  // Checks ids and lengths; throws Error{bad_model}. Without `special`, the special tokens are the vocabulary's control and user-defined
+  // ones. `bos_by_default` and `eos_by_default` hold where the vocabulary does not say.
+  VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool bos_by_default, bool eos_by_default);
 
   // Appends the ids of a non-empty stretch of text without special tokens. `first` when nothing but BOS stands before it.
   virtual void encode_text(std::string_view text, bool first, std::vector<TokenId>& ids) const = 0;

@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/utf8.h"
+#include "tokenizers/bert_unicode.h"
 #include "tokenizers/sentencepiece_bpe.h"
 #include "tokenizers/unicode.h"
 #include "tokenizers/vocabulary_tokenizer.h"
@@ -19,13 +20,13 @@ bool is_ideograph(char32_t c) {
 
 bool is_control(char32_t c) {
   if (c == U'\t' || c == U'\n' || c == U'\r') return false;
-  const unicode::Category category = unicode::category(c);
-  return unicode::between(category, unicode::Category::Cc, unicode::Category::Co) || category == unicode::Category::Cn;
+  const unicode::Category category = bert_category(c);
+  return unicode::between(category, unicode::Category::Cc, unicode::Category::Co);
 }
 
 bool is_split_alone(char32_t c) {  // what BERT calls punctuation: all ASCII that is no letter, digit or space, and \p{P}
   const bool ascii = (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
-  return ascii || unicode::is_punctuation(c);
+  return ascii || unicode::between(bert_category(c), unicode::Category::Pc, unicode::Category::Po);
 }
 
 template <class Body>
@@ -102,7 +103,7 @@ class WordPiece final : public VocabularyTokenizer {
     if (options_.strip_accents) {
       std::string bare;
       each_char(unicode::nfd(cleaned), [&](char32_t c) {
-        if (unicode::category(c) != unicode::Category::Mn) utf8_append(bare, c);
+        if (bert_category(c) != unicode::Category::Mn) utf8_append(bare, c);
       });
       cleaned = std::move(bare);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "tokenizers/special_tokens.h"
 #include "tokenizers/tokenizer.h"
@@ -15,7 +16,7 @@ struct WordPieceOptions {
   bool split_chinese = true;          // each ideograph is a word
   std::string continuation = "##";    // prefix of pieces inside a word
   std::int64_t max_word_chars = 100;  // longer words are unknown
-  std::vector<SpecialToken> special;  // empty: those of the vocabulary
+  std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
 };
 
 // vocabulary.bos and .eos are [CLS] and [SEP]. Files in which pieces that begin a word are marked with U+2581 and the others are bare

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Writes src/tokenizers/unicode_tables.cc from Python's unicodedata (run with Python 3.13, whose data is Unicode 15.1)."""
+"""Writes src/tokenizers/unicode_tables.cc (run with Python 3.13 and unicodedata2 16.0.0: the Unicode version of the published tokenizers)."""
 import sys
-import unicodedata
+
+import unicodedata2 as unicodedata
 
 CATEGORIES = ("Cn Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co").split()
 SCALARS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+# Lower case that Unicode 16 added to what Python 3.13 knows.
+NEW_LOWER = {0x1C89: 0x1C8A, 0xA7CB: 0x0264, 0xA7CC: 0xA7CD, 0xA7DA: 0xA7DB, 0xA7DC: 0x019B, **{c: c + 0x20 for c in range(0x10D50, 0x10D66)}}
 HANGUL = range(0xAC00, 0xD7A4)  # decomposed by arithmetic
 
 
@@ -66,7 +69,7 @@ def emit(out, declaration, rows):
 
 def main():
     pool = Pool()
-    lower = mapping(pool, str.lower)
+    lower = mapping(pool, lambda c: chr(NEW_LOWER[ord(c)]) if ord(c) in NEW_LOWER else c.lower())
     nfd = mapping(pool, lambda c: unicodedata.normalize("NFD", c))
     canonical = {row[0]: row for row in nfd}
     nfkd = [row for row in mapping(pool, lambda c: unicodedata.normalize("NFKD", c)) if canonical.get(row[0]) != row]

@@ -37,7 +37,6 @@ class HelpFormatter : public CLI::Formatter {
   HelpFormatter() {
     column_width(32);
     label("SUBCOMMAND", "COMMAND");
-    label("Subcommands", "Commands");
     label("Positionals", "Arguments");
   }
   std::string make_option_opts(const CLI::Option* option) const override {
@@ -63,7 +62,8 @@ int report(ErrorKind kind, const std::string& line) {
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const auto parsed = app.get_subcommands();
   const std::string command = parsed.empty() ? "bitnet" : "bitnet " + parsed.front()->get_name();
-  const std::string fact = parsed.empty() && app.remaining_size() == 0 ? "no command given" : printable(error.what(), 512);
+  std::string fact = printable(error.what(), 512);
+  if (parsed.empty()) fact = app.remaining_size() == 0 ? "no command given" : fmt::format("'{}' is no command", printable(app.remaining().front()));
   return report(ErrorKind::usage, fmt::format("{}; see `{} --help`", fact, command));
 }
 
@@ -76,13 +76,14 @@ int run_command_line(int argc, char** argv) {
   std::vector<CommandBody> bodies;
   for (const CommandRow& row : commands) {
     CLI::App* command = app.add_subcommand(row.name, row.summary);
+    command->group("Commands");
     bodies.push_back(row.add(*command));
     command->footer(command->get_footer() + "\n\n" + exit_code_help());
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    print(app.help());
+    print(app.help() + "\n");
     return exit_ok;
   } catch (const CLI::CallForVersion& version) {
     print(std::string(version.what()) + "\n");

@@ -85,7 +85,7 @@ void print_result(const RunOptions& o, const GenerateRequest& request, const Gen
       print_note(fmt::format("stopped after {} tokens; -n sets the limit", result.ids.size()));
     }
   } else {
-    print(json_text(result_json(request, result), o.format == "json" ? 2 : -1) + "\n");
+    print(json_text(result_json(request, result)) + "\n");
   }
 }
 

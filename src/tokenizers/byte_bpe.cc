@@ -89,7 +89,7 @@ class ByteBpe final : public VocabularyTokenizer {
     for (std::size_t i = 0; i < word.size(); ++i) {
       const auto byte = static_cast<unsigned char>(word[i]);
       const TokenId id = byte_tokens_[byte] >= 0 ? byte_tokens_[byte] : vocabulary_.unk.value_or(-1);
-      if (id < 0) fail(ErrorKind::bad_model, "tokenizer: the vocabulary has no token for byte 0x{:02x}", byte);
+      if (id < 0) continue;  // as HuggingFace's tokenizers: some vocabularies leave out bytes that were rare in their training text
       merger.symbols.push_back({id, static_cast<std::uint32_t>(i), 1});
     }
     merger.merge([&](const BpeSymbol& left, const BpeSymbol& right) { return merges_.find(left.id, right.id); });

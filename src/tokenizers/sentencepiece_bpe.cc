@@ -68,7 +68,7 @@ class SentencePieceBpe final : public VocabularyTokenizer {
     }
   }
 
-  bool strips_leading_space() const override { return prefix_ && options_.strips_leading_space; }
+  LeadingSpace leading_space() const override { return prefix_ ? LeadingSpace::drop_one : LeadingSpace::keep; }
 
  protected:
   void encode_text(std::string_view text, bool first, std::vector<TokenId>& ids) const override {

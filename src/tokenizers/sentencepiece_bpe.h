@@ -11,7 +11,6 @@ namespace bitnet {
 
 struct SentencePieceOptions {
   bool prefix_every_segment = true;   // a space before each stretch between special tokens, or before the first only
-  bool strips_leading_space = true;   // decode() drops the space that encode() added
   std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
 };
 

@@ -9,8 +9,11 @@ namespace bitnet {
 std::string StreamDecoder::put(TokenId id) {
   std::string piece = tokenizer_.piece(id, special_);
   if (!started_ && !piece.empty()) {
-    if (tokenizer_.strips_leading_space() && piece[0] == ' ') piece.erase(0, 1);
-    started_ = true;
+    const LeadingSpace rule = tokenizer_.leading_space();
+    // The space that a sign for unknown text brings along is its own.
+    const bool marked = piece[0] == ' ' && tokenizer_.kind(id) != TokenKind::unknown;
+    if (rule != LeadingSpace::keep && marked) piece.erase(0, 1);
+    started_ = rule != LeadingSpace::drop_all || !piece.empty();
   }
   held_ += piece;
   return complete(false);

@@ -35,6 +35,12 @@ struct EncodeOptions {
   bool parse_special = true;  // special tokens written in the text become their ids
 };
 
+enum class LeadingSpace : std::uint8_t {
+  keep,
+  drop_one,  // of the first piece
+  drop_all,  // of every piece until one has text of its own
+};
+
 // Immutable, safe to share between threads. Ids given to it must be in [0, size()).
 class Tokenizer {
  public:
@@ -58,8 +64,8 @@ class Tokenizer {
 
   virtual const Vocabulary& vocabulary() const = 0;  // without the bulk data that encode does not need (merges may be emptied)
 
-  // True when decode() drops one leading space of a sequence (SentencePiece models that add one).
-  virtual bool strips_leading_space() const = 0;
+  // What decode() does with the space before a sequence, where encode() adds one.
+  virtual LeadingSpace leading_space() const = 0;
 };
 
 // Throws Error{bad_model} naming the field for anything inconsistent (an id out of range, a merge without its token, ...).

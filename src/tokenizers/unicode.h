@@ -1,4 +1,4 @@
-// Unicode character data (version 15.1): general category, white space, lower case, normalisation forms.
+// Unicode character data (version 16.0): general category, white space, lower case, normalisation forms.
 #pragma once
 
 #include <cstdint>

@@ -81,7 +81,9 @@ class Unigram final : public VocabularyTokenizer {
     }
   }
 
-  bool strips_leading_space() const override { return prefix_ || squeeze_; }
+  LeadingSpace leading_space() const override {
+    return squeeze_ ? LeadingSpace::drop_all : prefix_ ? LeadingSpace::drop_one : LeadingSpace::keep;
+  }
 
  protected:
   void encode_text(std::string_view text, bool first, std::vector<TokenId>& ids) const override {

@@ -19,7 +19,7 @@ class VocabularyTokenizer : public Tokenizer {
   std::optional<TokenId> find(std::string_view text) const final;
   TokenKind kind(TokenId id) const final;
   const Vocabulary& vocabulary() const final { return vocabulary_; }
-  bool strips_leading_space() const override { return false; }
+  LeadingSpace leading_space() const override { return LeadingSpace::keep; }
 
  protected:
   // Checks ids and lengths; throws Error{bad_model}. Without `special`, the special tokens are the vocabulary's control and user-defined

@@ -58,6 +58,7 @@ class WordPiece final : public VocabularyTokenizer {
       continued += token.starts_with(options_.continuation);
     }
     if (marked > continued) start_ = space_mark, options_.continuation.clear();
+    for (TokenKind& kind : vocabulary_.kinds) kind = kind == TokenKind::unknown ? TokenKind::normal : kind;  // [UNK] is a word like others
     unk_ = vocabulary_.unk ? vocabulary_.unk : find("[UNK]");
     if (!unk_) fail(ErrorKind::bad_model, "tokenizer: a WordPiece vocabulary needs a token for unknown words");
   }
@@ -70,7 +71,7 @@ class WordPiece final : public VocabularyTokenizer {
     return clean_up(" " + std::string(text));
   }
 
-  bool strips_leading_space() const override { return true; }
+  LeadingSpace leading_space() const override { return LeadingSpace::drop_one; }
 
  protected:
   void encode_text(std::string_view text, bool /*first*/, std::vector<TokenId>& ids) const override {

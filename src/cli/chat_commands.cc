@@ -105,7 +105,7 @@ Next tokens(Chat& chat, const std::string& argument) {
     std::string text;
     const std::vector<TokenId> ids = tokenizer.encode(argument, {.add_special = false, .parse_special = true});
     for (const TokenId id : ids) text += fmt::format(" {} '{}'", id, printable(tokenizer.piece(id, true)));
-    print_note(fmt::format("{} tokens:{}", ids.size(), text));
+    print_note(fmt::format("{} token{}:{}", ids.size(), ids.size() == 1 ? "" : "s", text));
     return Next::go_on;
   }
   for (const Json& message : chat.conversation.messages()) {

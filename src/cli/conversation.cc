@@ -32,7 +32,7 @@ std::string Conversation::system() const {
 
 void Conversation::set_system(const std::string& text) {
   if (!messages_.empty() && has_role(messages_.front(), "system")) messages_.erase(messages_.begin());
-  if (!text.empty()) messages_.insert(messages_.begin(), {{"role", "system"}, {"content", with_valid_utf8(text)}});
+  if (!text.empty()) messages_.insert(messages_.begin(), Json{{"role", "system"}, {"content", with_valid_utf8(text)}});
 }
 
 void Conversation::add(const char* role, const std::string& text) { messages_.push_back({{"role", role}, {"content", with_valid_utf8(text)}}); }

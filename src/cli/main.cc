@@ -72,6 +72,7 @@ int run_command_line(int argc, char** argv) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bitnet " BITNET_VERSION, "Print the version and exit");
   app.require_subcommand(1);
+  app.option_defaults()->take_last();  // so that a script's flags can be overridden behind them
   app.footer("`bitnet COMMAND --help` lists the flags of a command.\n" + exit_code_help());
   std::vector<CommandBody> bodies;
   for (const CommandRow& row : commands) {

@@ -41,7 +41,7 @@ constexpr CodeRange later[] = {
 unicode::Category bert_category(char32_t code) {
   const CodeRange* range = std::lower_bound(std::begin(later), std::end(later), code, [](const CodeRange& r, char32_t c) { return r.last < c; });
   if (code == 0x166d || code == 0x111c9) return unicode::Category::Po;  // categories that later versions changed
-  if (code == 0x1734) return unicode::Category::Mn;
+  if (code == 0x1734 || code == 0x1171e) return unicode::Category::Mn;
   if (range != std::end(later) && range->first <= code) return unicode::Category::Cn;
   return unicode::category(code);
 }

@@ -82,7 +82,7 @@ def damaged(data):
     """Several ways to break a file, each with a word that its refusal must hold."""
     key = b"bitnet-b1.58.block_count"
     at = data.index(key) + len(key) + 4
-    yield "magic", b"GGUX" + data[4:], "magic"
+    yield "magic", b"GGUX" + data[4:], "begin with GGUF"
     yield "version", data[:4] + struct.pack("<I", 99) + data[8:], "version"
     yield "tensor count", data[:8] + struct.pack("<Q", 1 << 60) + data[16:], "tensor"
     yield "entry count", data[:16] + struct.pack("<Q", 1 << 60) + data[24:], "metadata"

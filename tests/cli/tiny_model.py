@@ -52,7 +52,7 @@ def add_weights(writer, n_vocab, seed):
         return np.ones(size, np.float32)
 
     head = EMBD // HEADS
-    writer.add_tensor("token_embd.weight", random.standard_normal((n_vocab, EMBD)).astype(np.float16))
+    writer.add_tensor("token_embd.weight", (random.standard_normal((n_vocab, EMBD)) * 0.1).astype(np.float16))
     writer.add_tensor("output_norm.weight", ones(EMBD))
     for layer in range(LAYERS):
         for name, tensor in {

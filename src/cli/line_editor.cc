@@ -2,6 +2,7 @@
 #include "cli/line_editor.h"
 
 #include <histedit.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,32 +35,13 @@ ssize_t read_byte(char& byte) {
   }
 }
 
-// For libedit: one character, 1 on success, 0 or -1 at the end.
-int read_character(EditLine*, wchar_t* character) {
-  std::string bytes;
-  while (true) {
-    char byte = 0;
-    if (read_byte(byte) <= 0) return -1;
-    bytes += byte;
-    const Utf8Char c = utf8_decode(bytes);
-    if (c.truncated) continue;
-    *character = static_cast<wchar_t>(c.code);
-    return 1;
-  }
-}
-
-const char* prompt_of(EditLine* editor) {
-  void* text = nullptr;
-  el_get(editor, EL_CLIENTDATA, &text);
-  return static_cast<const std::string*>(text)->c_str();
-}
-
 }  // namespace
 
 struct LineEditor::Editing {
   EditLine* editor = nullptr;
   History* history = nullptr;
   std::string history_file, prompt;
+  int typed_ahead = 0;  // bytes that were typed while the terminal was not in editing mode
 
   explicit Editing(const std::string& file) : history_file(file) {
     use_utf8_locale();
@@ -69,7 +51,7 @@ struct LineEditor::Editing {
     ::history(history, &event, H_SETSIZE, history_lines);
     ::history(history, &event, H_SETUNIQUE, 1);
     if (!history_file.empty()) ::history(history, &event, H_LOAD, history_file.c_str());
-    el_set(editor, EL_CLIENTDATA, &prompt);
+    el_set(editor, EL_CLIENTDATA, this);
     el_set(editor, EL_PROMPT_ESC, prompt_of, '\001');  // between two of these stands what takes no room
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_SIGNAL, 0);
@@ -83,6 +65,39 @@ struct LineEditor::Editing {
     history_end(history);
     el_end(editor);
   }
+
+  // The editing mode comes before the prompt, so that whoever waits for the prompt types into it.
+  const char* read_line(int& count) {
+    el_set(editor, EL_PREP_TERM, 1);
+    if (ioctl(STDIN_FILENO, FIONREAD, &typed_ahead) != 0) typed_ahead = 0;
+    return el_gets(editor, &count);
+  }
+
+  static Editing& of(EditLine* editor) {
+    void* self = nullptr;
+    el_get(editor, EL_CLIENTDATA, &self);
+    return *static_cast<Editing*>(self);
+  }
+  static const char* prompt_of(EditLine* editor) { return of(editor).prompt.c_str(); }
+
+  // For libedit: one character, 1 on success, -1 at the end. Outside the editing mode the kernel stores Ctrl-D as a zero byte.
+  static int read_character(EditLine* editor, wchar_t* character) {
+    std::string bytes;
+    while (true) {
+      char byte = 0;
+      if (read_byte(byte) <= 0) return -1;
+      if (of(editor).typed_ahead > 0) {
+        --of(editor).typed_ahead;
+        if (byte == '\0') byte = '\x04';
+      }
+      bytes += byte;
+      const Utf8Char c = utf8_decode(bytes);
+      if (c.truncated) continue;
+      *character = static_cast<wchar_t>(c.code);
+      return 1;
+    }
+  }
+
   Editing(const Editing&) = delete;
   Editing& operator=(const Editing&) = delete;
 };
@@ -100,7 +115,7 @@ InputLine LineEditor::read(const std::string& prompt) {
   if (editing_) {
     editing_->prompt = prompt;
     int count = 0;
-    const char* text = el_gets(editing_->editor, &count);
+    const char* text = editing_->read_line(count);
     if (interrupted()) return {LineEnd::interrupted, ""};
     if (text == nullptr || count <= 0) return {LineEnd::end_of_input, ""};
     line.text = text;

@@ -73,7 +73,7 @@ GenerateCallbacks callbacks_for(const std::string& format, ProgressLine& progres
   if (format == "text") {
     callbacks.on_text = [](std::string_view piece, TokenId) { print_answer(piece); };
   } else if (format == "jsonl") {
-    callbacks.on_text = [](std::string_view piece, TokenId id) { print(json_text({{"text", piece}, {"id", id}}) + "\n"); };
+    callbacks.on_text = [](std::string_view piece, TokenId id) { print(json_text({{"text", piece}, {"id", id}}, -1, true) + "\n"); };
   }
   return callbacks;
 }
@@ -85,7 +85,7 @@ void print_result(const RunOptions& o, const GenerateRequest& request, const Gen
       print_note(fmt::format("stopped after {} tokens; -n sets the limit", result.ids.size()));
     }
   } else {
-    print(json_text(result_json(request, result)) + "\n");
+    print(json_text(result_json(request, result), -1, o.format == "jsonl") + "\n");
   }
 }
 

@@ -33,7 +33,8 @@ std::unique_ptr<const Tokenizer> tokenizer_of(const TokenizeOptions& o) {
 
 EncodeOptions encode_options(const TokenizeOptions& o) { return {.add_special = !o.no_special, .parse_special = !o.no_parse_special}; }
 
-// Calls `convert` with each line's JSON value and writes what it returns as a line. Errors of a line name it.
+// Calls `convert` with each line's JSON value and writes what it returns as a line, in ASCII: many programs take U+2028 and the like for the
+// end of a line. Errors of a line name it.
 void convert_lines(const TokenizeOptions& o, const std::function<Json(const Json& line)>& convert) {
   const InterruptGuard guard;
   std::ifstream file;
@@ -49,7 +50,7 @@ void convert_lines(const TokenizeOptions& o, const std::function<Json(const Json
     const Json value = Json::parse(line, nullptr, false);
     std::string result;
     try {
-      result = json_text(convert(value)) + "\n";
+      result = json_text(convert(value), -1, true) + "\n";
     } catch (const Error& error) {
       fail(error.kind(), "{}: line {}: {}", printable(o.in, 512), number, error.what());
     }

@@ -16,7 +16,7 @@ def chat(bitnet):
     terminals = []
 
     def start(model, *flags, **environment):
-        terminals.append(Terminal([bitnet.path, "chat", "-m", model, *flags], bitnet.environment(**({"NO_COLOR": "1"} | environment)), bitnet.home))
+        terminals.append(Terminal([bitnet.path, "chat", "-m", model, "--seed", "1", *flags], bitnet.environment(**({"NO_COLOR": "1"} | environment)), bitnet.home))
         terminals[-1].wait_for("Ctrl-D leaves.")
         terminals[-1].wait_for(PROMPT)
         return terminals[-1]
@@ -24,6 +24,12 @@ def chat(bitnet):
     yield start
     for terminal in terminals:
         terminal.close()
+
+
+def leave(terminal):
+    terminal.wait_for(PROMPT)
+    terminal.type("\x04")
+    assert terminal.exit_code() == 0
 
 
 def scripted(bitnet, model, script, *flags, code=0):
@@ -126,6 +132,15 @@ def test_ctrl_d_leaves(chat, model):
     assert terminal.exit_code() == 0
 
 
+def test_ctrl_d_typed_during_an_answer_leaves_after_it(chat, models):
+    terminal = chat(models / "long.gguf", "-n", "20000", "--ignore-eos")
+    terminal.type("hello\r")
+    terminal.wait_for("\n")
+    time.sleep(0.2)
+    terminal.type("\x04")
+    assert terminal.exit_code() == 0
+
+
 @pytest.mark.parametrize("word", ["/exit", "/bye", "/quit"])
 def test_a_word_leaves(chat, model, word):
     terminal = chat(model)
@@ -144,8 +159,7 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_conversation(chat, bitnet, models)
     terminal.wait_for(PROMPT)
     terminal.type("/save saved.json\r")
     terminal.wait_for("saved 2 messages")
-    terminal.type("\x04")
-    assert terminal.exit_code() == 0
+    leave(terminal)
     (_, hello), (role, answer) = saved(bitnet)
     assert hello == "hello" and role == "assistant" and len(answer) > 0
 
@@ -172,8 +186,7 @@ def test_errors_do_not_end_a_conversation(chat, model):
     terminal.wait_for(PROMPT)
     terminal.type("/nonsense\r")
     terminal.wait_for("no command /nonsense")
-    terminal.type("\x04")
-    assert terminal.exit_code() == 0
+    leave(terminal)
 
 
 def test_lines_can_be_edited_beyond_ascii(chat, bitnet, model):
@@ -190,9 +203,7 @@ def test_history_outlives_the_program(chat, bitnet, model):
     terminal = chat(model, "-n", "2")
     terminal.type("a memorable line\r")
     terminal.wait_for("line")
-    terminal.wait_for(PROMPT)
-    terminal.type("\x04")
-    assert terminal.exit_code() == 0
+    leave(terminal)
     history = bitnet.home / "state" / "bitnet" / "history"
     assert "memorable" in history.read_text() and stat.S_IMODE(history.stat().st_mode) == 0o600
     again = chat(model, "-n", "2")
@@ -204,9 +215,7 @@ def test_history_can_be_off(chat, bitnet, model):
     terminal = chat(model, "-n", "2", BITNET_NOHISTORY="1")
     terminal.type("a secret\r")
     terminal.wait_for("secret")
-    terminal.wait_for(PROMPT)
-    terminal.type("\x04")
-    assert terminal.exit_code() == 0
+    leave(terminal)
     assert not (bitnet.home / "state").exists()
 
 

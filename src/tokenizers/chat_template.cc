@@ -26,11 +26,11 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 std::string ChatTemplate::render(const nlohmann::ordered_json& context) const {
   if (!context.is_object()) fail(ErrorKind::usage, "chat template: the context must be an object");
+  jinja::Interpreter interpreter(limits_, jinja::from_json(context, limits_.depth));
   try {
-    return jinja::Interpreter(limits_, jinja::from_json(context, limits_.depth)).run(program_->body);
+    return interpreter.run(program_->body);
   } catch (const Error& e) {
-    if (e.kind() != ErrorKind::usage) throw;
-    fail(ErrorKind::usage, "chat template: {}", e.what());
+    throw Error(e.kind(), fmt::format("chat template: line {}: {}", interpreter.line(), e.what()));
   }
 }
 

@@ -43,12 +43,25 @@ class Budget {
   int depth_ = 0;
 };
 
+// One level of evaluation, for as long as it lives; the bound keeps well inside a small thread's stack.
+class Level {
+ public:
+  explicit Level(Budget& budget);
+  ~Level() { --budget_.depth(); }
+  Level(const Level&) = delete;
+  Level& operator=(const Level&) = delete;
+
+ private:
+  Budget& budget_;
+};
+
 class Interpreter {
  public:
   Interpreter(const TemplateLimits& limits, Value context);
   std::string run(const Body& body);
 
   Budget& budget() { return budget_; }
+  int line() const { return line_; }  // of what was evaluated last
   Value apply_filter(const std::string& name, const Value& input, const CallArguments& arguments);
   bool apply_test(const std::string& name, const Value& input, const CallArguments& arguments);
   Value attribute(const Value& object, const std::string& name);  // object.name; undefined when there is none
@@ -80,6 +93,7 @@ class Interpreter {
   Value call_function(const std::string& name, const CallArguments& arguments);
 
   Budget budget_;
+  int line_ = 1;
   std::vector<Scope> scopes_;  // the first is the context with what is set at the top
 };
 

@@ -5,6 +5,9 @@
 add_library(bitnet-options INTERFACE)
 target_compile_options(bitnet-options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -ffp-contract=off -fno-math-errno -fvisibility=hidden)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(bitnet-options INTERFACE -Wno-restrict)  # GCC 12 reports std::string's own copies (GCC bug 105329)
+endif()
 target_include_directories(bitnet-options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(bitnet-options INTERFACE FMT_HEADER_ONLY)
 if(BITNET_SANITIZE)

@@ -48,7 +48,7 @@ float store(KvType type, const float* vector, std::int64_t n, std::byte* data, s
 // One query over the first `visible` positions. Scores add over head_dim in order, values over positions in order.
 void attend_one(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim, float& state_max,
                 float& state_sum, float* state_out, float* values) {
-  float p[positions];
+  float p[positions] = {};
   for (std::int64_t j = 0; j < visible; ++j) {
     const float key_scale = type == KvType::int8 ? chunk.key_scales[j] : 1.0f;
     float score = 0.0f;

@@ -1,1 +1,81 @@
-// being written
+// tokenizer.json: each algorithm from a small document, and documents that are refused with the field named.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/error.h"
+#include "tokenizers/tokenizer.h"
+
+namespace bitnet {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+
+constexpr EncodeOptions plain{.add_special = false};
+
+json byte_level() {
+  return json::parse(R"({"added_tokens": [{"id": 6, "content": "<s>", "special": true}, {"id": 7, "content": "<m>", "special": true, "lstrip": true}],
+    "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+    "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u0120": 2, "ab": 3, "\u0120a": 4, "c": 5}, "merges": ["a b", ["\u0120", "a"]]}})");
+}
+
+std::unique_ptr<const Tokenizer> read(const json& document) { return tokenizer_from_json(document.dump(), "t.json"); }
+
+TEST(TokenizerJson, ReadsByteLevelBpe) {
+  const auto tokenizer = read(byte_level());
+  EXPECT_THAT(tokenizer->encode("ab a", plain), ElementsAre(3, 4));
+  EXPECT_THAT(tokenizer->encode("a"), ElementsAre(6, 0)) << "BOS from the post-processor";
+  EXPECT_THAT(tokenizer->encode("a  <m>b", plain), ElementsAre(0, 7, 1)) << "lstrip takes the spaces before";
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{6, 3, 4}), "ab a");
+}
+
+TEST(TokenizerJson, ReadsSentencePieceBpe) {
+  const auto tokenizer = read(json::parse(R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+    "pre_tokenizer": null, "post_processor": null,
+    "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": true, "fuse_unk": true, "vocab": {"<unk>": 0, "<0x78>": 1, "\u2581": 2, "a": 3, "\u2581a": 4}, "merges": ["\u2581 a"]}})"));
+  EXPECT_THAT(tokenizer->encode("a ax", plain), ElementsAre(4, 4, 1));
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("a ax", plain)), "a ax");
+  EXPECT_THAT(tokenizer->encode("yza", plain), ElementsAre(2, 0, 3)) << "unknown characters fuse";
+}
+
+TEST(TokenizerJson, ReadsWordPiece) {
+  const auto tokenizer = read(json::parse(R"({"added_tokens": [], "normalizer": {"type": "BertNormalizer", "lowercase": true, "strip_accents": null, "clean_text": true, "handle_chinese_chars": true},
+    "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "un": 1, "##do": 2}}})"));
+  EXPECT_THAT(tokenizer->encode("UNDO x"), ElementsAre(1, 2, 0));
+}
+
+TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
+  const auto refused = [](auto change, const std::string& text) {
+    json document = byte_level();
+    change(document);
+    EXPECT_THAT([&] { read(document); }, testing::ThrowsMessage<Error>(testing::AllOf(testing::StartsWith("t.json: "), testing::HasSubstr(text)))) << document.dump();
+  };
+  refused([](json& d) { d["model"]["vocab"]["c"] = -1; }, "model.vocab['c'] must be an id");
+  refused([](json& d) { d["model"]["vocab"]["c"] = 4000000; }, "model.vocab['c'] is 4000000");
+  refused([](json& d) { d["model"]["vocab"]["c"] = 0; }, "gives id 0 to");
+  refused([](json& d) { d["model"]["vocab"] = 3; }, "model.vocab must be an object");
+  refused([](json& d) { d["model"]["merges"] = 3; }, "model.merges must be an array");
+  refused([](json& d) { d["model"]["merges"][0] = 3; }, "model.merges[0] must be a string");
+  refused([](json& d) { d["model"]["merges"][0] = "a zz"; }, "'zz' is no token");
+  refused([](json& d) { d["model"]["type"] = "Magic"; }, "model.type is 'Magic'");
+  refused([](json& d) { d["added_tokens"][0]["id"] = "x"; }, "added_tokens[0].id must be an id");
+  refused([](json& d) { d["added_tokens"][0].erase("content"); }, "added_tokens[0].content must be a string");
+  refused([](json& d) { d["pre_tokenizer"]["type"] = "Magic"; }, "pre_tokenizer has the type 'Magic'");
+  refused([](json& d) { d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "\\w+"}}}}; }, "splits by '\\w+'");
+  refused([](json& d) { d["normalizer"] = {{"type", "Magic"}}; }, "normalizer has the type 'Magic'");
+  refused([](json& d) { d["post_processor"]["single"][0]["SpecialToken"]["id"] = "<nope>"; }, "names '<nope>'");
+  refused([](json& d) { d["model"]["unk_token"] = "<nope>"; }, "model.unk_token is '<nope>'");
+}
+
+TEST(TokenizerJson, RefusesWhatIsNoJson) {
+  EXPECT_THAT([] { tokenizer_from_json("{\"a\": ", "t.json"); }, testing::ThrowsMessage<Error>(testing::HasSubstr("t.json is not JSON")));
+  EXPECT_THAT([] { tokenizer_from_json("[]", "t.json"); }, testing::Throws<Error>());
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_THAT([&] { tokenizer_from_json(deep, "t.json"); }, testing::ThrowsMessage<Error>(testing::HasSubstr("nested deeper than 64")));
+}
+
+}  // namespace
+}  // namespace bitnet

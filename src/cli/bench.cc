@@ -13,7 +13,7 @@
 namespace bitnet::cli {
 namespace {
 
-constexpr std::size_t max_values = 256;        // of one list
+constexpr std::size_t max_values = 256;  // of one list
 constexpr std::int64_t max_tokens = 1 << 24, max_repetitions = 1000;
 
 struct BenchOptions {
@@ -24,7 +24,9 @@ struct BenchOptions {
 
 // "a,b", "a-b" and "a-b+s" mixed; every value in [0, max_tokens].
 std::vector<std::int64_t> parse_list(const std::string& flag, const std::string& text) {
-  const auto bad = [&](std::string_view part) { fail(ErrorKind::usage, "{}: '{}' is not N, A-B or A-B+STEP with 0 to {}", flag, printable(part, 32), max_tokens); };
+  const auto bad = [&](std::string_view part) {
+    fail(ErrorKind::usage, "{}: '{}' is not N, A-B or A-B+STEP with 0 to {}", flag, printable(part, 32), max_tokens);
+  };
   std::vector<std::int64_t> values;
   std::string_view rest = text;
   while (true) {
@@ -32,9 +34,13 @@ std::vector<std::int64_t> parse_list(const std::string& flag, const std::string&
     const std::string_view part = rest.substr(0, comma);
     const std::size_t dash = part.find('-'), plus = part.find('+');
     const auto first = parse_integer(part.substr(0, dash));
-    const auto last = dash == std::string_view::npos ? first : parse_integer(part.substr(dash + 1, plus == std::string_view::npos ? plus : plus - dash - 1));
+    const auto last = dash == std::string_view::npos
+                          ? first
+                          : parse_integer(part.substr(dash + 1, plus == std::string_view::npos ? plus : plus - dash - 1));
     const auto step = plus == std::string_view::npos ? std::optional<std::int64_t>(1) : parse_integer(part.substr(plus + 1));
-    if (!first || !last || !step || *first < 0 || *last < *first || *last > max_tokens || *step < 1 || (plus < dash && plus != std::string_view::npos)) bad(part);
+    if (!first || !last || !step || *first < 0 || *last < *first || *last > max_tokens || *step < 1 ||
+        (plus < dash && plus != std::string_view::npos))
+      bad(part);
     for (std::int64_t value = *first; value <= *last; value += *step) {
       if (values.size() == max_values) fail(ErrorKind::usage, "{}: has more than {} values", flag, max_values);
       values.push_back(value);
@@ -60,9 +66,13 @@ std::vector<TokenId> test_tokens(std::int64_t count, std::int64_t n_vocab) {
 class Bench {
  public:
   Bench(const BenchOptions& options, Engine& engine, std::int64_t longest)
-      : options_(options), engine_(engine), tokens_(test_tokens(longest, engine.config().n_vocab)), session_(engine.new_session()) {}
+      : options_(options),
+        engine_(engine),
+        tokens_(test_tokens(longest, engine.config().n_vocab)),
+        session_(engine.new_session()) {}
 
-  std::vector<BenchRow> at_depth(std::int64_t depth, const std::vector<std::int64_t>& prompts, const std::vector<std::int64_t>& generates, double bandwidth) {
+  std::vector<BenchRow> at_depth(std::int64_t depth, const std::vector<std::int64_t>& prompts,
+                                 const std::vector<std::int64_t>& generates, double bandwidth) {
     truncate(0);
     for (std::int64_t at = 0; at < depth; at += chunk) {
       stop_if_interrupted();
@@ -70,12 +80,17 @@ class Bench {
     }
     std::vector<BenchRow> rows;
     for (const std::int64_t n : prompts) {
-      if (n > 0) rows.push_back(measure({.test = name("pp", n, depth), .prompt = n, .depth = depth, .read_bandwidth = bandwidth}));
+      if (n > 0) {
+        rows.push_back(measure({.test = name("pp", n, depth), .prompt = n, .depth = depth, .read_bandwidth = bandwidth}));
+      }
     }
     for (const std::int64_t n : generates) {
       if (n == 0) continue;
-      rows.push_back(measure({.test = name("tg", n, depth), .generated = n, .depth = depth,
-                              .bytes_per_token = engine_.bytes_per_token(depth + n / 2), .read_bandwidth = bandwidth}));
+      rows.push_back(measure({.test = name("tg", n, depth),
+                              .generated = n,
+                              .depth = depth,
+                              .bytes_per_token = engine_.bytes_per_token(depth + n / 2),
+                              .read_bandwidth = bandwidth}));
     }
     return rows;
   }
@@ -134,14 +149,18 @@ int bench(BenchOptions o) {
   const auto prompts = parse_list("-p", o.prompt), generates = parse_list("-n", o.generate), depths = parse_list("-d", o.depth);
   const auto threads = parse_list("-t", o.threads);
   if (largest(threads) > 1024) fail(ErrorKind::usage, "-t: {} threads, at most 1024 are allowed", largest(threads));
-  if (o.repetitions < 1 || o.repetitions > max_repetitions) fail(ErrorKind::usage, "-r is {}, allowed are 1 to {}", o.repetitions, max_repetitions);
+  if (o.repetitions < 1 || o.repetitions > max_repetitions) {
+    fail(ErrorKind::usage, "-r is {}, allowed are 1 to {}", o.repetitions, max_repetitions);
+  }
   const InterruptGuard guard;
   o.model.engine.threads = static_cast<int>(threads.front());
   const std::string path = model_path(o.model.path);
   o.model.path = path;
   const std::unique_ptr<Engine> engine = open_engine(o.model);
   const std::int64_t longest = largest(depths) + std::max(largest(prompts), largest(generates));
-  if (longest > engine->n_ctx()) fail(ErrorKind::too_big, "the longest test has {} tokens, the context holds {}", longest, engine->n_ctx());
+  if (longest > engine->n_ctx()) {
+    fail(ErrorKind::too_big, "the longest test has {} tokens, the context holds {}", longest, engine->n_ctx());
+  }
 
   Bench runner(o, *engine, longest);
   std::vector<BenchRow> rows;
@@ -152,7 +171,9 @@ int bench(BenchOptions o) {
       for (BenchRow& row : runner.at_depth(depth, prompts, generates, bandwidth)) rows.push_back(std::move(row));
     }
   }
-  print(bench_report(o.output, {path, engine->config().architecture, engine->isa(), o.model.kv, engine->weight_bytes(), machine_card()}, rows));
+  print(bench_report(o.output,
+                     {path, engine->config().architecture, engine->isa(), o.model.kv, engine->weight_bytes(), machine_card()},
+                     rows));
   return exit_ok;
 }
 
@@ -160,17 +181,24 @@ int bench(BenchOptions o) {
 
 CommandBody add_bench(CLI::App& command) {
   const auto o = std::make_shared<BenchOptions>();
-  command.footer("pp = reading a prompt, tg = generating, @d = with that many tokens before. Beside the tokens per second stand the bytes per\n"
-                 "second they cost and what this machine's memory can give. A LIST is N,N and ranges A-B or A-B+STEP.");
+  command.footer(
+      "pp = reading a prompt, tg = generating, @d = with that many tokens before. Beside the tokens per second stand the\n"
+      "bytes per second they cost and what this machine's memory can give. A LIST is N,N and ranges A-B or A-B+STEP.");
   add_model_flag(command, o->model);
   command.add_option("-p", o->prompt, "prompt lengths; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-n", o->generate, "tokens to generate; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-d", o->depth, "tokens already in the context")->type_name("LIST")->capture_default_str();
   command.add_option("-t,--threads", o->threads, "threads; 0 = one per physical core that this process may use")
-      ->type_name("LIST")->envname("BITNET_THREADS")->capture_default_str();
-  command.add_option("-r,--repetitions", o->repetitions, "measured passes of each test, behind one that warms up")->type_name("N")->capture_default_str();
+      ->type_name("LIST")
+      ->envname("BITNET_THREADS")
+      ->capture_default_str();
+  command.add_option("-r,--repetitions", o->repetitions, "measured passes of each test, behind one that warms up")
+      ->type_name("N")
+      ->capture_default_str();
   command.add_option("-o,--output", o->output, "md, csv, json (an array of rows) or jsonl")
-      ->type_name("FORMAT")->check(CLI::IsMember({"md", "csv", "json", "jsonl"}))->capture_default_str();
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"md", "csv", "json", "jsonl"}))
+      ->capture_default_str();
   add_engine_flags(command, o->model);
   return [o] { return bench(*o); };
 }

@@ -40,14 +40,17 @@ std::string bandwidth_text(const BenchRow& row) {
 }
 
 std::string markdown(const BenchSubject& s, const std::vector<BenchRow>& rows) {
-  std::string text = fmt::format("{}: {}, {} of weights, cache {}\n{}: {} physical cores, kernels {}, bitnet {}\n\n", printable(s.model, 512), s.architecture,
-                                 byte_text(static_cast<double>(s.weight_bytes)), s.kv, printable(s.machine.cpu), s.machine.cpus.physical, s.isa, BITNET_VERSION);
-  text += fmt::format("| {:<14} | {:>7} | {:>18} | {:>9} | {:>12} | {:>16} |\n", "test", "threads", "tok/s", "median", "MB per token", "GB/s of measured");
+  std::string text = fmt::format("{}: {}, {} of weights, cache {}\n{}: {} physical cores, kernels {}, bitnet {}\n\n",
+                                 printable(s.model, 512), s.architecture, byte_text(static_cast<double>(s.weight_bytes)), s.kv,
+                                 printable(s.machine.cpu), s.machine.cpus.physical, s.isa, BITNET_VERSION);
+  text += fmt::format("| {:<14} | {:>7} | {:>18} | {:>9} | {:>12} | {:>16} |\n", "test", "threads", "tok/s", "median",
+                      "MB per token", "GB/s of measured");
   text += fmt::format("|{:-<16}|{:->8}:|{:->19}:|{:->10}:|{:->13}:|{:->17}:|\n", "", "", "", "", "", "");
   for (const BenchRow& row : rows) {
-    text += fmt::format("| {:<14} | {:>7} | {:>18} | {:>9.2f} | {:>12} | {:>16} |\n", row.test, row.threads,
-                        fmt::format("{:.2f} +- {:.2f}", mean(row.samples), standard_deviation(row.samples)), median(row.samples),
-                        row.bytes_per_token ? fmt::format("{:.1f}", static_cast<double>(*row.bytes_per_token) / 1e6) : "", bandwidth_text(row));
+    text += fmt::format(
+        "| {:<14} | {:>7} | {:>18} | {:>9.2f} | {:>12} | {:>16} |\n", row.test, row.threads,
+        fmt::format("{:.2f} +- {:.2f}", mean(row.samples), standard_deviation(row.samples)), median(row.samples),
+        row.bytes_per_token ? fmt::format("{:.1f}", static_cast<double>(*row.bytes_per_token) / 1e6) : "", bandwidth_text(row));
   }
   return text;
 }
@@ -84,7 +87,9 @@ std::string csv(const BenchSubject& s, const std::vector<BenchRow>& rows) {
 
 }  // namespace
 
-double mean(const std::vector<double>& samples) { return std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size()); }
+double mean(const std::vector<double>& samples) {
+  return std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size());
+}
 
 double median(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());

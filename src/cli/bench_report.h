@@ -12,12 +12,13 @@
 namespace bitnet::cli {
 
 struct BenchRow {
-  std::string test;                 // "pp512", "tg128", "tg128@d1024"
+  std::string test;  // "pp512", "tg128", "tg128@d1024"
   std::int64_t prompt = 0, generated = 0, depth = 0;
   int threads = 1;
-  std::vector<double> samples = {};      // tokens per second of each repetition
-  std::optional<std::uint64_t> bytes_per_token = {};  // read per generated token; absent for prompts, whose tokens share the reading
-  double read_bandwidth = 0;        // bytes per second this machine reads with these threads
+  std::vector<double> samples = {};  // tokens per second of each repetition
+  std::optional<std::uint64_t> bytes_per_token =
+      {};                     // read per generated token; absent for prompts, whose tokens share the reading
+  double read_bandwidth = 0;  // bytes per second this machine reads with these threads
 };
 
 struct BenchSubject {

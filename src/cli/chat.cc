@@ -24,17 +24,21 @@ struct ChatOptions {
   bool stats = false;
 };
 
-std::string coloured(const std::string& text) { return use_colour(STDOUT_FILENO) ? "\001\033[1;36m\001" + text + "\001\033[0m\001" : text; }
+// The mark and a blank; the blank comes last because libedit prints an escape sequence only together with a character behind
+// it.
+std::string prompt(const std::string& mark) {
+  return use_colour(STDOUT_FILENO) ? fmt::format("\001\033[1;36m\001{}\001\033[0m\001 ", mark) : mark + " ";
+}
 
 // A message of one line, of lines that end with a backslash but the last, or of everything between two fences.
 InputLine read_message(LineEditor& editor) {
-  InputLine message = editor.read(coloured("> "));
+  InputLine message = editor.read(prompt(">"));
   const bool fenced = message.text.starts_with(fence);
   if (fenced) message.text.erase(0, fence.size());
   const auto complete = [&] { return fenced ? message.text.ends_with(fence) : !message.text.ends_with('\\'); };
   while (message.end == LineEnd::line && !complete()) {
     if (!fenced) message.text.pop_back();
-    const InputLine next = editor.read(coloured(". "));
+    const InputLine next = editor.read(prompt("."));
     if (next.end == LineEnd::interrupted) return next;
     if (next.end == LineEnd::end_of_input) return message;
     message.text += "\n" + next.text;
@@ -49,7 +53,8 @@ void note_end(const Chat& chat, FinishReason reason, std::int64_t generated) {
   if (generated == chat.options.max_tokens) {
     print_note(fmt::format("stopped after {} tokens; /set max-tokens N sets the limit", generated));
   } else {
-    print_note(fmt::format("the context of {} positions is full: /clear begins anew, /undo drops the last exchange", chat.engine.n_ctx()));
+    print_note(fmt::format("the context of {} positions is full: /clear begins anew, /undo drops the last exchange",
+                           chat.engine.n_ctx()));
   }
 }
 
@@ -76,8 +81,10 @@ Next take_or_explain(Chat& chat, const std::string& text, bool interactive) {
 int converse(Chat& chat) {
   LineEditor editor(history_path());
   if (editor.interactive()) {
-    print_note(fmt::format("{}, context of {} tokens. /help lists the commands, Ctrl-D leaves.",
-                           chat.engine.config().name.empty() ? chat.engine.config().architecture : printable(chat.engine.config().name), chat.engine.n_ctx()));
+    print_note(fmt::format(
+        "{}, context of {} tokens. /help lists the commands, Ctrl-D leaves.",
+        chat.engine.config().name.empty() ? chat.engine.config().architecture : printable(chat.engine.config().name),
+        chat.engine.n_ctx()));
   }
   while (true) {
     const InputLine message = read_message(editor);
@@ -103,8 +110,11 @@ int chat(const ChatOptions& o) {
   const InterruptGuard guard;
   const SamplingParams sampling = resolve(o.sampling);
   const std::unique_ptr<Engine> engine = open_engine(o.model);
-  if (!engine->has_chat_template()) fail(ErrorKind::usage, "the model has no chat template: it completes text, use `bitnet run`");
-  Chat state{.engine = *engine, .session = engine->new_session(), .options = o.sampling, .sampling = sampling, .show_stats = o.stats};
+  if (!engine->has_chat_template()) {
+    fail(ErrorKind::usage, "the model has no chat template: it completes text, use `bitnet run`");
+  }
+  Chat state{
+      .engine = *engine, .session = engine->new_session(), .options = o.sampling, .sampling = sampling, .show_stats = o.stats};
   state.conversation.set_system(o.system);
   return converse(state);
 }
@@ -121,11 +131,17 @@ FinishReason answer(Chat& chat) {
     }
   } take_back{&chat.conversation};
 
-  GenerateRequest request{.prompt = prompt_of(chat), .max_tokens = chat.options.max_tokens, .sampling = chat.sampling, .stop = chat.options.stop,
-                          .ignore_eos = chat.options.ignore_eos, .cancel = &interrupted()};
+  GenerateRequest request{.prompt = prompt_of(chat),
+                          .max_tokens = chat.options.max_tokens,
+                          .sampling = chat.sampling,
+                          .stop = chat.options.stop,
+                          .ignore_eos = chat.options.ignore_eos,
+                          .cancel = &interrupted()};
   request.sampling.seed += chat.answers++;
   if (static_cast<std::int64_t>(request.prompt.size()) >= chat.engine.n_ctx()) {
-    fail(ErrorKind::too_big, "the conversation has {} tokens, the context holds {}: /clear begins anew, /undo drops the last exchange", request.prompt.size(), chat.engine.n_ctx());
+    fail(ErrorKind::too_big,
+         "the conversation has {} tokens, the context holds {}: /clear begins anew, /undo drops the last exchange",
+         request.prompt.size(), chat.engine.n_ctx());
   }
   ProgressLine progress("reading");
   GenerateCallbacks callbacks;
@@ -148,9 +164,10 @@ FinishReason answer(Chat& chat) {
 
 CommandBody add_chat(CLI::App& command) {
   const auto o = std::make_shared<ChatOptions>();
-  command.footer("A message is a line; \"\"\" or a trailing backslash begins a longer one; /help lists commands. Ctrl-C stops an answer, Ctrl-D\n"
-                 "leaves. Without a terminal it reads lines and prints answers alone.\n"
-                 "History: $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history; BITNET_NOHISTORY=1 keeps none.");
+  command.footer(
+      "A message is a line; \"\"\" or a trailing backslash begins a longer one; /help lists commands. Ctrl-C stops an answer,\n"
+      "Ctrl-D leaves. Without a terminal it reads lines and prints answers alone.\n"
+      "History: $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history; BITNET_NOHISTORY=1 keeps none.");
   command.add_option("--system", o->system, "system message")->type_name("TEXT");
   command.add_flag("--stats", o->stats, "say on standard error how fast each answer was");
   add_model_flag(command, o->model);

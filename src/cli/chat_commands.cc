@@ -10,7 +10,7 @@ namespace bitnet::cli {
 namespace {
 
 struct ChatCommand {
-  const char* names;     // separated by blanks
+  const char* names;  // separated by blanks
   const char* argument;
   const char* help;
   Next (*run)(Chat& chat, const std::string& argument);
@@ -51,8 +51,11 @@ std::string value_text(const SamplingParams& params, const SamplerField& field) 
 
 Next show_params(Chat& chat, const std::string&) {
   std::string text;
-  for (const SamplerField& field : sampler_fields()) text += fmt::format("  {:<18}{:<8}{}\n", field.name, value_text(chat.sampling, field), field.help);
-  text += fmt::format("  {:<18}{:<8}tokens of an answer; -1 = until the context is full\n", "max-tokens", chat.options.max_tokens);
+  for (const SamplerField& field : sampler_fields()) {
+    text += fmt::format("  {:<18}{:<8}{}\n", field.name, value_text(chat.sampling, field), field.help);
+  }
+  text +=
+      fmt::format("  {:<18}{:<8}tokens of an answer; -1 = until the context is full\n", "max-tokens", chat.options.max_tokens);
   text += fmt::format("  {:<18}{}\n", "seed", chat.sampling.seed);
   print_aside(text);
   return Next::go_on;
@@ -62,12 +65,16 @@ Next show_params(Chat& chat, const std::string&) {
 bool set_field(SamplingParams& params, const std::string& name, double value) {
   for (const SamplerField& field : sampler_fields()) {
     if (name != field.name) continue;
-    std::visit([&](auto member) {
-      using Value = std::decay_t<decltype(params.*member)>;
-      if (!(value >= -1e9 && value <= 1e9)) fail(ErrorKind::usage, "{} is {}, which is out of bounds", name, value);
-      if (std::is_integral_v<Value> && value != static_cast<double>(static_cast<std::int64_t>(value))) fail(ErrorKind::usage, "{} is a whole number", name);
-      params.*member = static_cast<Value>(value);
-    }, field.member);
+    std::visit(
+        [&](auto member) {
+          using Value = std::decay_t<decltype(params.*member)>;
+          if (!(value >= -1e9 && value <= 1e9)) fail(ErrorKind::usage, "{} is {}, which is out of bounds", name, value);
+          if (std::is_integral_v<Value> && value != static_cast<double>(static_cast<std::int64_t>(value))) {
+            fail(ErrorKind::usage, "{} is a whole number", name);
+          }
+          params.*member = static_cast<Value>(value);
+        },
+        field.member);
     return true;
   }
   return false;
@@ -110,7 +117,8 @@ Next tokens(Chat& chat, const std::string& argument) {
   }
   for (const Json& message : chat.conversation.messages()) {
     const auto& content = message["content"].get_ref<const std::string&>();
-    print_note(fmt::format("{:>6} {}: {}", tokenizer.encode(content, {.add_special = false, .parse_special = true}).size(), message["role"].get<std::string>(), printable(content, 48)));
+    print_note(fmt::format("{:>6} {}: {}", tokenizer.encode(content, {.add_special = false, .parse_special = true}).size(),
+                           message["role"].get<std::string>(), printable(content, 48)));
   }
   print_note(fmt::format("{} messages", chat.conversation.messages().size()));
   return Next::go_on;
@@ -118,7 +126,8 @@ Next tokens(Chat& chat, const std::string& argument) {
 
 Next context(Chat& chat, const std::string&) {
   const std::int64_t used = chat.session.cache->length(), all = chat.engine.n_ctx();
-  print_note(fmt::format("{} of {} positions used ({:.1f} %), {} each", used, all, 100.0 * static_cast<double>(used) / static_cast<double>(all),
+  print_note(fmt::format("{} of {} positions used ({:.1f} %), {} each", used, all,
+                         100.0 * static_cast<double>(used) / static_cast<double>(all),
                          byte_text(static_cast<double>(chat.engine.kv_bytes_per_token()))));
   return Next::go_on;
 }
@@ -189,7 +198,9 @@ constexpr std::array<ChatCommand, 17> chat_commands = {{
 
 Next help(Chat&, const std::string&) {
   std::string text;
-  for (const ChatCommand& command : chat_commands) text += fmt::format("  {:<30}{}\n", fmt::format("{} {}", command.names, command.argument), command.help);
+  for (const ChatCommand& command : chat_commands) {
+    text += fmt::format("  {:<30}{}\n", fmt::format("{} {}", command.names, command.argument), command.help);
+  }
   print_aside(text);
   return Next::go_on;
 }

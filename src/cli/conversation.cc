@@ -27,7 +27,8 @@ std::int64_t Conversation::exchanges() const {
 }
 
 std::string Conversation::system() const {
-  return !messages_.empty() && has_role(messages_.front(), "system") ? messages_.front()["content"].get<std::string>() : std::string();
+  return !messages_.empty() && has_role(messages_.front(), "system") ? messages_.front()["content"].get<std::string>()
+                                                                     : std::string();
 }
 
 void Conversation::set_system(const std::string& text) {
@@ -35,7 +36,9 @@ void Conversation::set_system(const std::string& text) {
   if (!text.empty()) messages_.insert(messages_.begin(), Json{{"role", "system"}, {"content", with_valid_utf8(text)}});
 }
 
-void Conversation::add(const char* role, const std::string& text) { messages_.push_back({{"role", role}, {"content", with_valid_utf8(text)}}); }
+void Conversation::add(const char* role, const std::string& text) {
+  messages_.push_back({{"role", role}, {"content", with_valid_utf8(text)}});
+}
 
 void Conversation::clear() {
   const std::string kept = system();
@@ -67,8 +70,12 @@ Conversation Conversation::load(const std::string& path) {
         fail(ErrorKind::usage, "{}: messages[{}] has no string '{}'", name, index, field);
       }
     }
-    const bool known = has_role(message, "user") || has_role(message, "assistant") || (has_role(message, "system") && index == 0);
-    if (!known) fail(ErrorKind::usage, "{}: messages[{}] has role '{}', allowed are user, assistant and, first, system", name, index, printable(message["role"].get<std::string>()));
+    const bool known =
+        has_role(message, "user") || has_role(message, "assistant") || (has_role(message, "system") && index == 0);
+    if (!known) {
+      fail(ErrorKind::usage, "{}: messages[{}] has role '{}', allowed are user, assistant and, first, system", name, index,
+           printable(message["role"].get<std::string>()));
+    }
     conversation.messages_.push_back({{"role", message["role"]}, {"content", message["content"]}});
   }
   return conversation;

@@ -13,15 +13,15 @@ class Conversation {
  public:
   const Json& messages() const { return messages_; }  // [{"role": ..., "content": ...}, ...] as chat templates want them
   bool empty() const { return exchanges() == 0; }
-  std::int64_t exchanges() const;                     // messages of the user
+  std::int64_t exchanges() const;  // messages of the user
 
-  std::string system() const;                         // empty without a system message
-  void set_system(const std::string& text);           // empty removes it
+  std::string system() const;                // empty without a system message
+  void set_system(const std::string& text);  // empty removes it
   void add_user(const std::string& text) { add("user", text); }
   void add_assistant(const std::string& text) { add("assistant", text); }
 
-  void clear();                                       // all but the system message
-  std::optional<std::string> undo();                  // drops the last user message and what follows it; nullopt without one
+  void clear();                       // all but the system message
+  std::optional<std::string> undo();  // drops the last user message and what follows it; nullopt without one
 
   // {"messages": [...]}. load() throws Error{usage} naming what is wrong, Error{not_found} and Error{io}.
   void save(const std::string& path) const;

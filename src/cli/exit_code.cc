@@ -19,8 +19,9 @@ ExitCode exit_code(ErrorKind kind) {
 }
 
 std::string exit_code_help() {
-  return "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 no such model or file, 4 bad or unsupported model file,\n"
-         "5 too big for memory, the context or a limit, 7 this CPU lacks the instruction set asked for, 130 interrupted.";
+  return "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 no such model or file, 4 bad or unsupported model\n"
+         "file, 5 too big for memory, the context or a limit, 7 this CPU lacks the instruction set asked for,\n"
+         "130 interrupted.";
 }
 
 }  // namespace bitnet::cli

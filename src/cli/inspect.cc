@@ -58,10 +58,14 @@ Json value_json(const GgufValue& value) {
     return {{"array_of", name_of(array->type)}, {"count", array->count}, {"first", std::move(first)}};
   }
   if (value.type == GgufType::f32) return shortest(static_cast<float>(std::get<double>(value.value)));
-  return std::visit([](const auto& plain) -> Json {
-    if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, GgufArray>) return nullptr;
-    else return plain;
-  }, value.value);
+  return std::visit(
+      [](const auto& plain) -> Json {
+        if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, GgufArray>)
+          return nullptr;
+        else
+          return plain;
+      },
+      value.value);
 }
 
 Json metadata_json(const GgufFile& file) {
@@ -74,18 +78,31 @@ Json metadata_json(const GgufFile& file) {
 Json tensors_json(const GgufFile& file) {
   Json tensors = Json::array();
   for (const GgufTensor& tensor : file.tensors()) {
-    tensors.push_back({{"name", tensor.name}, {"type", info(tensor.view.type).name}, {"shape", tensor.view.shape.dims},
-                       {"bytes", tensor.view.bytes.size()}, {"offset", tensor.offset}});
+    tensors.push_back({{"name", tensor.name},
+                       {"type", info(tensor.view.type).name},
+                       {"shape", tensor.view.shape.dims},
+                       {"bytes", tensor.view.bytes.size()},
+                       {"offset", tensor.offset}});
   }
   return tensors;
 }
 
 Json config_json(const ModelConfig& c) {
-  return {{"n_layer", c.n_layer}, {"n_embd", c.n_embd}, {"n_ff", c.n_ff}, {"n_head", c.n_head}, {"n_head_kv", c.n_head_kv},
-          {"head_dim", c.head_dim}, {"n_vocab", c.n_vocab}, {"n_ctx", c.n_ctx}, {"rms_eps", shortest(c.rms_eps)}, {"rope_theta", shortest(c.rope_theta)},
-          {"rope_dim", c.rope_dim}, {"rope_linear_factor", shortest(c.rope_linear_factor)},
+  return {{"n_layer", c.n_layer},
+          {"n_embd", c.n_embd},
+          {"n_ff", c.n_ff},
+          {"n_head", c.n_head},
+          {"n_head_kv", c.n_head_kv},
+          {"head_dim", c.head_dim},
+          {"n_vocab", c.n_vocab},
+          {"n_ctx", c.n_ctx},
+          {"rms_eps", shortest(c.rms_eps)},
+          {"rope_theta", shortest(c.rope_theta)},
+          {"rope_dim", c.rope_dim},
+          {"rope_linear_factor", shortest(c.rope_linear_factor)},
           {"rope_kind", c.rope_kind == RopeKind::neox ? "neox" : "norm"},
-          {"activation", c.activation == Activation::relu2 ? "relu2" : "silu"}, {"sub_norms", c.sub_norms}};
+          {"activation", c.activation == Activation::relu2 ? "relu2" : "silu"},
+          {"sub_norms", c.sub_norms}};
 }
 
 // Parameters and bytes of all tensors; weights of ternary type take two bits once loaded.
@@ -112,15 +129,18 @@ Json kv_json(const ModelConfig& c) {
 Json memory_json(const ModelConfig& c, const Sizes& sizes) {
   const std::uint64_t kv = KvCache::bytes_per_position(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim);
   const std::uint64_t cache = checked_mul(kv, static_cast<std::uint64_t>(c.n_ctx)).value_or(UINT64_MAX / 2);
-  return {{"weights", sizes.loaded_bytes}, {"kv_cache_f16_full_context", cache}, {"total_full_context", sizes.loaded_bytes + cache}};
+  return {{"weights", sizes.loaded_bytes},
+          {"kv_cache_f16_full_context", cache},
+          {"total_full_context", sizes.loaded_bytes + cache}};
 }
 
 Json tokenizer_json(const Tokenizer* tokenizer) {
   if (tokenizer == nullptr) return nullptr;
   const Vocabulary& v = tokenizer->vocabulary();
   Json special = Json::object();
-  const std::pair<const char*, std::optional<TokenId>> ids[] = {{"bos", v.bos}, {"eos", v.eos}, {"eot", v.eot}, {"unk", v.unk},
-                                                              {"sep", v.sep}, {"pad", v.pad}, {"cls", v.cls}, {"mask", v.mask}};
+  const std::pair<const char*, std::optional<TokenId>> ids[] = {{"bos", v.bos}, {"eos", v.eos},  {"eot", v.eot},
+                                                                {"unk", v.unk}, {"sep", v.sep},  {"pad", v.pad},
+                                                                {"cls", v.cls}, {"mask", v.mask}};
   for (const auto& [name, id] : ids) {
     if (id) special[name] = {{"id", *id}, {"text", tokenizer->token_text(*id)}};
   }
@@ -150,7 +170,8 @@ Json model_report(const Model& model) {
   const ModelConfig& c = model.config();
   const ModelVocabulary vocabulary = read_vocabulary(file, c.n_vocab);
   const Sizes sizes = sizes_of(file);
-  const double bits = 8.0 * static_cast<double>(sizes.bytes) / static_cast<double>(std::max<std::uint64_t>(sizes.parameters, 1));
+  const double bits =
+      8.0 * static_cast<double>(sizes.bytes) / static_cast<double>(std::max<std::uint64_t>(sizes.parameters, 1));
   return {{"file", file_json(file)},
           {"architecture", c.architecture},
           {"name", c.name},
@@ -180,7 +201,9 @@ int inspect(const InspectOptions& o) {
 CommandBody add_inspect(CLI::App& command) {
   const auto o = std::make_shared<InspectOptions>();
   command.footer("All of the file's tables are checked on the way, as when it is loaded.");
-  command.add_option("model", o->positional, "GGUF file, one with a vocabulary alone will do; the default model when not given")->type_name("");
+  command
+      .add_option("model", o->positional, "GGUF file, one with a vocabulary alone will do; the default model when not given")
+      ->type_name("");
   command.add_option("-m,--model", o->model, "the file, as a flag")->type_name("FILE");
   command.add_flag("--json", o->json, "one JSON object in place of readable text");
   return [o] { return inspect(*o); };

@@ -31,7 +31,8 @@ std::string value_text(const Json& value) {
   std::string first;
   for (const Json& entry : value["first"]) first += (first.empty() ? "" : ", ") + scalar_text(entry);
   const bool more = value["count"].get<std::uint64_t>() > value["first"].size();
-  return fmt::format("{} x {}: [{}{}]", value["count"].get<std::uint64_t>(), value["array_of"].get<std::string>(), first, more ? ", ..." : "");
+  return fmt::format("{} x {}: [{}{}]", value["count"].get<std::uint64_t>(), value["array_of"].get<std::string>(), first,
+                     more ? ", ..." : "");
 }
 
 std::string config_text(const Json& report) {
@@ -39,25 +40,31 @@ std::string config_text(const Json& report) {
   const auto n = [&](const char* key) { return c[key].get<std::int64_t>(); };
   const Json& memory = report["memory"];
   const auto bytes = [](const Json& value) { return byte_text(value.get<double>()); };
-  return row("parameters", fmt::format("{}, {:.2f} bits each", count_text(report["parameters"].get<std::uint64_t>()), report["bits_per_weight"].get<double>())) +
-         row("layers", fmt::format("{}, width {}, feed-forward {} ({}{})", n("n_layer"), n("n_embd"), n("n_ff"), c["activation"].get<std::string>(),
-                                   c["sub_norms"].get<bool>() ? ", sub-norms" : "")) +
-         row("attention", fmt::format("{} heads of {}, {} of keys and values, rope {} over {}, theta {}", n("n_head"), n("head_dim"), n("n_head_kv"),
-                                      c["rope_kind"].get<std::string>(), n("rope_dim"), c["rope_theta"].get<double>())) +
+  return row("parameters", fmt::format("{}, {:.2f} bits each", count_text(report["parameters"].get<std::uint64_t>()),
+                                       report["bits_per_weight"].get<double>())) +
+         row("layers", fmt::format("{}, width {}, feed-forward {} ({}{})", n("n_layer"), n("n_embd"), n("n_ff"),
+                                   c["activation"].get<std::string>(), c["sub_norms"].get<bool>() ? ", sub-norms" : "")) +
+         row("attention",
+             fmt::format("{} heads of {}, {} of keys and values, rope {} over {}, theta {}", n("n_head"), n("head_dim"),
+                         n("n_head_kv"), c["rope_kind"].get<std::string>(), n("rope_dim"), c["rope_theta"].get<double>())) +
          row("vocabulary", fmt::format("{}", n("n_vocab"))) +
-         row("context", fmt::format("{} positions, {} each as f16 ({} as int8)", n("n_ctx"), bytes(report["kv_bytes_per_token"]["f16"]),
-                                    bytes(report["kv_bytes_per_token"]["int8"]))) +
-         row("memory", fmt::format("about {} of weights, {} with a full context", bytes(memory["weights"]), bytes(memory["total_full_context"])));
+         row("context", fmt::format("{} positions, {} each as f16 ({} as int8)", n("n_ctx"),
+                                    bytes(report["kv_bytes_per_token"]["f16"]), bytes(report["kv_bytes_per_token"]["int8"]))) +
+         row("memory", fmt::format("about {} of weights, {} with a full context", bytes(memory["weights"]),
+                                   bytes(memory["total_full_context"])));
 }
 
 std::string tokenizer_text(const Json& tokenizer) {
   if (tokenizer.is_null()) return row("tokenizer", "none");
-  std::string text = row("tokenizer", fmt::format("{}{}, {} tokens", safe(tokenizer["model"]),
-                                                  tokenizer["pre"].get_ref<const std::string&>().empty() ? "" : " (" + safe(tokenizer["pre"]) + ")",
-                                                  tokenizer["size"].get<std::uint64_t>()));
+  std::string text =
+      row("tokenizer",
+          fmt::format("{}{}, {} tokens", safe(tokenizer["model"]),
+                      tokenizer["pre"].get_ref<const std::string&>().empty() ? "" : " (" + safe(tokenizer["pre"]) + ")",
+                      tokenizer["size"].get<std::uint64_t>()));
   std::string special;
   for (const auto& [name, token] : tokenizer["special"].items()) {
-    special += fmt::format("{}{} {} '{}'", special.empty() ? "" : ", ", name, token["id"].get<std::int64_t>(), safe(token["text"]));
+    special +=
+        fmt::format("{}{} {} '{}'", special.empty() ? "" : ", ", name, token["id"].get<std::int64_t>(), safe(token["text"]));
   }
   return text + row("special tokens", special.empty() ? "none" : special);
 }
@@ -72,12 +79,14 @@ std::string tensors_text(const Json& tensors) {
   if (tensors.empty()) return "\nno tensors\n";
   std::size_t width = 4;
   for (const Json& tensor : tensors) width = std::max(width, safe(tensor["name"]).size());
-  std::string text = fmt::format("\n{} tensors\n  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", tensors.size(), "name", width, "type", "shape", "bytes", "offset");
+  std::string text = fmt::format("\n{} tensors\n  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", tensors.size(), "name", width, "type",
+                                 "shape", "bytes", "offset");
   for (const Json& tensor : tensors) {
     std::string shape;
     for (const Json& dim : tensor["shape"]) shape += (shape.empty() ? "" : " x ") + json_text(dim);
-    text += fmt::format("  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", safe(tensor["name"]), width, tensor["type"].get<std::string>(), shape,
-                        tensor["bytes"].get<std::uint64_t>(), tensor["offset"].get<std::uint64_t>());
+    text +=
+        fmt::format("  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", safe(tensor["name"]), width, tensor["type"].get<std::string>(),
+                    shape, tensor["bytes"].get<std::uint64_t>(), tensor["offset"].get<std::uint64_t>());
   }
   return text;
 }
@@ -86,8 +95,9 @@ std::string tensors_text(const Json& tensors) {
 
 std::string inspect_text(const Json& report) {
   const Json& file = report["file"];
-  std::string text = row("file", fmt::format("{}, {}, GGUF version {}", printable(file["path"].get_ref<const std::string&>(), 512),
-                                             byte_text(file["bytes"].get<double>()), file["gguf_version"].get<std::uint32_t>()));
+  std::string text =
+      row("file", fmt::format("{}, {}, GGUF version {}", printable(file["path"].get_ref<const std::string&>(), 512),
+                              byte_text(file["bytes"].get<double>()), file["gguf_version"].get<std::uint32_t>()));
   if (const Json& name = report["name"]; !name.get_ref<const std::string&>().empty()) text += row("name", safe(name));
   text += row("architecture", safe(report["architecture"]));
   if (report.contains("config")) text += config_text(report);

@@ -1,8 +1,8 @@
 // The SIGINT handler and its flags.
 #include "cli/interrupt.h"
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 #include "cli/exit_code.h"
 

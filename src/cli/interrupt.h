@@ -5,8 +5,8 @@
 
 namespace bitnet::cli {
 
-// Without a guard Ctrl-C ends the process with code 130. While one lives, the first sets interrupted(), a second one not yet cleared ends
-// the process. Not nestable; one thread.
+// Without a guard Ctrl-C ends the process with code 130. While one lives, the first sets interrupted(), a second one not yet
+// cleared ends the process. Not nestable; one thread.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -103,7 +103,9 @@ struct LineEditor::Editing {
 };
 
 LineEditor::LineEditor(const std::string& history_file) {
-  if (is_terminal(STDIN_FILENO) && (is_terminal(STDOUT_FILENO) || is_terminal(STDERR_FILENO))) editing_ = std::make_unique<Editing>(history_file);
+  if (is_terminal(STDIN_FILENO) && (is_terminal(STDOUT_FILENO) || is_terminal(STDERR_FILENO))) {
+    editing_ = std::make_unique<Editing>(history_file);
+  }
 }
 
 LineEditor::~LineEditor() = default;

@@ -13,8 +13,8 @@ struct InputLine {
   std::string text;  // without its line break
 };
 
-// At a terminal (standard input, and standard output or error): editing keys, history with the arrow keys. Otherwise plain lines and no
-// prompt. Wants an InterruptGuard around it, so that Ctrl-C ends the line and not the program. One at a time.
+// At a terminal (standard input, and standard output or error): editing keys, history with the arrow keys. Otherwise plain
+// lines and no prompt. Wants an InterruptGuard around it, so that Ctrl-C ends the line and not the program. One at a time.
 class LineEditor {
  public:
   // `history_file` keeps lines between programs; empty = none. An unreadable one is ignored.
@@ -30,7 +30,8 @@ class LineEditor {
   std::unique_ptr<Editing> editing_;  // null for plain lines
 };
 
-// $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history, its folder made; empty when BITNET_NOHISTORY is set or there is no home.
+// $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history, its folder made; empty when BITNET_NOHISTORY is set or there
+// is no home.
 std::string history_path();
 
 }  // namespace bitnet::cli

@@ -42,11 +42,14 @@ std::optional<std::uint64_t> memory_limit() {
     const bool v2 = line.starts_with("0::"), v1 = line.find(":memory:") != std::string::npos;
     if (!v1 && !v2) continue;
     std::string group = line.substr(line.rfind(':') + 1);
-    const std::string mount = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory", file = v2 ? "/memory.max" : "/memory.limit_in_bytes";
+    const std::string mount = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory",
+                      file = v2 ? "/memory.max" : "/memory.limit_in_bytes";
     while (true) {
       const auto limit = parse_integer(first_line(mount + (group == "/" ? "" : group) + file));
       // Version 1 writes its "no limit" as a number near 2^63.
-      if (limit && *limit < std::int64_t{1} << 60 && (!tightest || static_cast<std::uint64_t>(*limit) < *tightest)) tightest = *limit;
+      if (limit && *limit < std::int64_t{1} << 60 && (!tightest || static_cast<std::uint64_t>(*limit) < *tightest)) {
+        tightest = *limit;
+      }
       if (group.empty() || group == "/") break;
       group.erase(group.rfind('/'));
     }
@@ -64,7 +67,8 @@ std::string huge_page_setting() {
 int numa_node_count() {
   int count = 0;
   std::error_code error;
-  for (std::filesystem::directory_iterator it("/sys/devices/system/node", error), end; !error && it != end; it.increment(error)) {
+  for (std::filesystem::directory_iterator it("/sys/devices/system/node", error), end; !error && it != end;
+       it.increment(error)) {
     const std::string name = it->path().filename().string();
     if (name.starts_with("node") && parse_integer(name.substr(4))) ++count;
   }

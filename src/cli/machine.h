@@ -10,11 +10,11 @@
 namespace bitnet::cli {
 
 struct MachineCard {
-  std::string cpu;                                    // model name; "unknown" where /proc/cpuinfo does not say
+  std::string cpu;  // model name; "unknown" where /proc/cpuinfo does not say
   CpuBudget cpus;
   std::uint64_t memory_total = 0, memory_available = 0;  // bytes; 0 = unknown
-  std::optional<std::uint64_t> memory_limit;          // tightest cgroup limit in bytes
-  std::string huge_pages;                             // chosen setting of transparent_hugepage; empty = unknown
+  std::optional<std::uint64_t> memory_limit;             // tightest cgroup limit in bytes
+  std::string huge_pages;                                // chosen setting of transparent_hugepage; empty = unknown
   int numa_nodes = 1;
 };
 

@@ -63,7 +63,10 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const auto parsed = app.get_subcommands();
   const std::string command = parsed.empty() ? "bitnet" : "bitnet " + parsed.front()->get_name();
   std::string fact = printable(error.what(), 512);
-  if (parsed.empty()) fact = app.remaining_size() == 0 ? "no command given" : fmt::format("'{}' is no command", printable(app.remaining().front()));
+  if (parsed.empty()) {
+    fact =
+        app.remaining_size() == 0 ? "no command given" : fmt::format("'{}' is no command", printable(app.remaining().front()));
+  }
   return report(ErrorKind::usage, fmt::format("{}; see `{} --help`", fact, command));
 }
 

@@ -21,7 +21,9 @@ std::string npy_header(std::int64_t rows, std::int64_t cols) {
 
 }  // namespace
 
-NpyFile::NpyFile(const std::string& path, std::int64_t rows, std::int64_t cols) : file_(path) { file_.write(npy_header(rows, cols)); }
+NpyFile::NpyFile(const std::string& path, std::int64_t rows, std::int64_t cols) : file_(path) {
+  file_.write(npy_header(rows, cols));
+}
 
 void NpyFile::append(std::span<const float> row) {
   static_assert(std::endian::native == std::endian::little, "rows are written as they lie in memory");

@@ -43,7 +43,9 @@ std::pair<TokenId, float> parse_bias(const std::string& text) {
     const std::size_t number = text[split] == '-' ? split : split + 1;
     const auto id = parse_integer(std::string_view(text).substr(0, split));
     const auto bias = parse_number(std::string_view(text).substr(number));
-    if (id && bias && *id >= 0 && *id <= std::numeric_limits<TokenId>::max()) return {static_cast<TokenId>(*id), static_cast<float>(*bias)};
+    if (id && bias && *id >= 0 && *id <= std::numeric_limits<TokenId>::max()) {
+      return {static_cast<TokenId>(*id), static_cast<float>(*bias)};
+    }
   }
   fail(ErrorKind::usage, "--logit-bias: '{}' is not ID=BIAS, ID+BIAS or ID-BIAS", printable(text));
 }
@@ -51,26 +53,42 @@ std::pair<TokenId, float> parse_bias(const std::string& text) {
 }  // namespace
 
 void add_model_flag(CLI::App& command, ModelOptions& options) {
-  command.add_option("-m,--model", options.path, "GGUF file; BITNET_MODEL, then the installed default model, when not given")->type_name("FILE");
+  command.add_option("-m,--model", options.path, "GGUF file; BITNET_MODEL, then the installed default model, when not given")
+      ->type_name("FILE");
 }
 
 void add_engine_flags(CLI::App& command, ModelOptions& options) {
-  command.add_option("--isa", options.engine.isa, "kernels by name, see `bitnet doctor`; BITNET_ISA, then the best, when not given")->type_name("NAME");
-  command.add_option("--ctx", options.engine.n_ctx, "positions of context; 0 = what the model was trained for")->type_name("N")->capture_default_str();
-  command.add_option("--kv", options.kv, "key-value cache: f32, f16 or int8")->type_name("TYPE")->check(CLI::IsMember({"f32", "f16", "int8"}))->capture_default_str();
-  command.add_option("--chunk", options.engine.chunk, "prompt tokens per forward pass; never changes a result")->type_name("N")->capture_default_str();
+  command
+      .add_option("--isa", options.engine.isa,
+                  "kernels by name, see `bitnet doctor`; BITNET_ISA, then the best, when not given")
+      ->type_name("NAME");
+  command.add_option("--ctx", options.engine.n_ctx, "positions of context; 0 = what the model was trained for")
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--kv", options.kv, "key-value cache: f32, f16 or int8")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"f32", "f16", "int8"}))
+      ->capture_default_str();
+  command.add_option("--chunk", options.engine.chunk, "prompt tokens per forward pass; never changes a result")
+      ->type_name("N")
+      ->capture_default_str();
 }
 
 void add_threads_flag(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.engine.threads, "0 = one per physical core that this process may use")
-      ->type_name("N")->envname("BITNET_THREADS")->capture_default_str();
+      ->type_name("N")
+      ->envname("BITNET_THREADS")
+      ->capture_default_str();
 }
 
 std::vector<std::string> default_model_candidates() {
   std::vector<std::string> candidates;
-  if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0') candidates.emplace_back(variable);
+  if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0') {
+    candidates.emplace_back(variable);
+  }
   const std::string folder = executable_folder();
-  for (const char* place : {"/../share/bitnet/default.gguf", "/../../../models/default.gguf", "/default.gguf", "/../../../.cache/models/default.gguf"}) {
+  for (const char* place : {"/../share/bitnet/default.gguf", "/../../../models/default.gguf", "/default.gguf",
+                            "/../../../.cache/models/default.gguf"}) {
     candidates.push_back(std::filesystem::path(folder + place).lexically_normal().string());
   }
   return candidates;
@@ -89,7 +107,9 @@ std::string model_path(const std::string& path) {
   if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0') return variable;
   if (const auto found = find_default_model()) return *found;
   std::string places;
-  for (const std::string& candidate : default_model_candidates()) places += (places.empty() ? "" : ", ") + printable(candidate, 512);
+  for (const std::string& candidate : default_model_candidates()) {
+    places += (places.empty() ? "" : ", ") + printable(candidate, 512);
+  }
   fail(ErrorKind::not_found, "no model: give -m FILE or set BITNET_MODEL; there is no default model at {}", places);
 }
 
@@ -119,15 +139,25 @@ std::span<const SamplerField> sampler_fields() {
 }
 
 void add_sampling_flags(CLI::App& command, SamplingOptions& options) {
-  command.add_option("-n,--max-tokens", options.max_tokens, "tokens to generate; -1 = until the context is full")->type_name("N")->capture_default_str();
+  command.add_option("-n,--max-tokens", options.max_tokens, "tokens to generate; -1 = until the context is full")
+      ->type_name("N")
+      ->capture_default_str();
   for (const SamplerField& field : sampler_fields()) {
-    std::visit([&](auto member) {
-      command.add_option(std::string("--") + field.name, options.params.*member, field.help)->type_name("X")->capture_default_str();
-    }, field.member);
+    std::visit(
+        [&](auto member) {
+          command.add_option(std::string("--") + field.name, options.params.*member, field.help)
+              ->type_name("X")
+              ->capture_default_str();
+        },
+        field.member);
   }
   command.add_option("--seed", options.seed, "the same seed gives the same text; random when not given")->type_name("N");
-  command.add_option("--logit-bias", options.logit_bias, "ID=BIAS added to a token's logit, ID-inf bans it; may be repeated")->type_name("ID=BIAS")->allow_extra_args(false);
-  command.add_option("--stop", options.stop, "end before this text appears; may be repeated")->type_name("TEXT")->allow_extra_args(false);
+  command.add_option("--logit-bias", options.logit_bias, "ID=BIAS added to a token's logit, ID-inf bans it; may be repeated")
+      ->type_name("ID=BIAS")
+      ->allow_extra_args(false);
+  command.add_option("--stop", options.stop, "end before this text appears; may be repeated")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
   command.add_flag("--ignore-eos", options.ignore_eos, "go on behind the model's end of text");
 }
 

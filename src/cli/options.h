@@ -41,8 +41,8 @@ std::unique_ptr<Engine> open_engine(const ModelOptions& options);
 
 struct SamplingOptions {
   SamplingParams params;
-  std::optional<std::uint64_t> seed;      // absent = random
-  std::vector<std::string> logit_bias;    // as written: "15=-2.5", "15+1", "15-inf"
+  std::optional<std::uint64_t> seed;    // absent = random
+  std::vector<std::string> logit_bias;  // as written: "15=-2.5", "15+1", "15-inf"
   std::int64_t max_tokens = -1;
   std::vector<std::string> stop;
   bool ignore_eos = false;
@@ -58,7 +58,8 @@ struct SamplerField {
 };
 std::span<const SamplerField> sampler_fields();
 
-// The params with seed and logit bias filled in. Throws Error{usage} for what is out of bounds, as far as that shows without a model.
+// The params with seed and logit bias filled in. Throws Error{usage} for what is out of bounds, as far as that shows without a
+// model.
 SamplingParams resolve(const SamplingOptions& options);
 
 // "1,2,3" (blanks allowed) as ids; `what` names it in Error{usage}.

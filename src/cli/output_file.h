@@ -8,8 +8,8 @@
 
 namespace bitnet::cli {
 
-// Writes beside the target and renames on commit(); without commit nothing is left behind. A target that exists and is no regular file
-// (a device, a pipe) is written directly. Errors are Error{io} naming the target. Not thread safe.
+// Writes beside the target and renames on commit(); without commit nothing is left behind. A target that exists and is no
+// regular file (a device, a pipe) is written directly. Errors are Error{io} naming the target. Not thread safe.
 class OutputFile {
  public:
   explicit OutputFile(std::string path);

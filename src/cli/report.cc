@@ -36,8 +36,8 @@ std::string stats_line(const Timings& timings, const Engine& engine, const Sessi
   return fmt::format(
       "prompt {} tokens at {:.1f} tok/s ({} cached), generated {} at {:.1f} tok/s, first token after {:.2f} s; "
       "weights {}, cache {}, peak memory {}; {} threads, {}, seed {}",
-      timings.prompt_tokens, rate(timings.prompt_tokens, timings.prompt_seconds), timings.cached_tokens, timings.generated_tokens,
-      rate(decode_steps(timings), timings.generate_seconds), timings.first_token_seconds,
+      timings.prompt_tokens, rate(timings.prompt_tokens, timings.prompt_seconds), timings.cached_tokens,
+      timings.generated_tokens, rate(decode_steps(timings), timings.generate_seconds), timings.first_token_seconds,
       byte_text(static_cast<double>(engine.weight_bytes())), byte_text(static_cast<double>(kv)),
       byte_text(static_cast<double>(peak_memory())), engine.threads(), engine.isa(), seed);
 }
@@ -46,7 +46,12 @@ std::string byte_text(double bytes) {
   static constexpr std::array<const char*, 5> units = {"B", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;
   while (bytes >= 1024 && unit + 1 < units.size()) bytes /= 1024, ++unit;
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.{}f} {}", bytes, bytes < 10 ? 2 : bytes < 100 ? 1 : 0, units[unit]);
+  return unit == 0 ? fmt::format("{:.0f} B", bytes)
+                   : fmt::format("{:.{}f} {}", bytes,
+                                 bytes < 10    ? 2
+                                 : bytes < 100 ? 1
+                                               : 0,
+                                 units[unit]);
 }
 
 std::uint64_t peak_memory() {

@@ -39,7 +39,9 @@ std::string prompt_text(const RunOptions& o) {
 void check_usage(const RunOptions& o) {
   const int sources = !o.positional.empty() + !o.prompt.empty() + !o.file.empty() + !o.ids.empty();
   if (sources > 1) fail(ErrorKind::usage, "give the prompt once: as an argument, with -p, -f or --ids");
-  if (!o.system.empty() && !o.chat) fail(ErrorKind::usage, "--system needs --chat: without it the prompt is continued as it stands");
+  if (!o.system.empty() && !o.chat) {
+    fail(ErrorKind::usage, "--system needs --chat: without it the prompt is continued as it stands");
+  }
   if (o.chat && !o.ids.empty()) fail(ErrorKind::usage, "--chat needs text, not --ids");
 }
 
@@ -55,12 +57,9 @@ std::vector<TokenId> prompt_ids(const RunOptions& o, const Engine& engine, const
 }
 
 Json result_json(const GenerateRequest& request, const GenerateResult& result) {
-  return {{"text", result.text},
-          {"ids", result.ids},
-          {"prompt_ids", request.prompt},
-          {"finish_reason", text(result.finish_reason)},
-          {"seed", request.sampling.seed},
-          {"timings", timings_json(result.timings)}};
+  return {{"text", result.text},           {"ids", result.ids},
+          {"prompt_ids", request.prompt},  {"finish_reason", text(result.finish_reason)},
+          {"seed", request.sampling.seed}, {"timings", timings_json(result.timings)}};
 }
 
 // Prints pieces as they come: text as it is, or one JSON line each.
@@ -73,7 +72,9 @@ GenerateCallbacks callbacks_for(const std::string& format, ProgressLine& progres
   if (format == "text") {
     callbacks.on_text = [](std::string_view piece, TokenId) { print_answer(piece); };
   } else if (format == "jsonl") {
-    callbacks.on_text = [](std::string_view piece, TokenId id) { print(json_text({{"text", piece}, {"id", id}}, -1, true) + "\n"); };
+    callbacks.on_text = [](std::string_view piece, TokenId id) {
+      print(json_text({{"text", piece}, {"id", id}}, -1, true) + "\n");
+    };
   }
   return callbacks;
 }
@@ -115,8 +116,10 @@ int run(const RunOptions& o) {
 CommandBody add_run(CLI::App& command) {
   const auto o = std::make_shared<RunOptions>();
   o->sampling.max_tokens = default_max_tokens;
-  command.footer("The prompt is continued as it stands, which is what the default model does: it completes text. --chat asks a question instead.\n"
-                 "Text that comes on standard input stands before the prompt. Ctrl-C ends the text where it is.");
+  command.footer(
+      "The prompt is continued as it stands, which is what the default model does: it completes text. --chat asks a question\n"
+      "instead. Text that comes on standard input stands before the prompt. Ctrl-C ends the text where\n"
+      "it is.");
   command.add_option("text", o->positional, "the prompt")->type_name("");
   command.add_option("-p,--prompt", o->prompt, "the prompt, as a flag")->type_name("TEXT");
   command.add_option("-f,--file", o->file, "read the prompt from a file, - is standard input")->type_name("FILE");
@@ -124,7 +127,9 @@ CommandBody add_run(CLI::App& command) {
   command.add_flag("--chat", o->chat, "wrap the prompt as a user's message in the model's chat template");
   command.add_option("--system", o->system, "system message, with --chat")->type_name("TEXT");
   command.add_option("--format", o->format, "text; json: one object; jsonl: a line per piece, then the object")
-      ->type_name("FORMAT")->check(CLI::IsMember({"text", "json", "jsonl"}))->capture_default_str();
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json", "jsonl"}))
+      ->capture_default_str();
   command.add_flag("--stats", o->stats, "say on standard error how fast it was");
   add_model_flag(command, o->model);
   add_sampling_flags(command, o->sampling);

@@ -36,7 +36,9 @@ std::string read_all(int descriptor, std::size_t limit, const std::string& name)
       fail(ErrorKind::io, "{}: cannot read: {}", printable(name, 512), std::strerror(errno));
     }
     text.append(part, 0, static_cast<std::size_t>(count));
-    if (text.size() > limit) fail(ErrorKind::too_big, "{}: has more than {} bytes, which is the limit", printable(name, 512), limit);
+    if (text.size() > limit) {
+      fail(ErrorKind::too_big, "{}: has more than {} bytes, which is the limit", printable(name, 512), limit);
+    }
   }
 }
 
@@ -99,8 +101,8 @@ std::string read_text_file(const std::string& path, std::size_t limit) {
   if (path == "-") return read_standard_input(limit);
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) {
-    fail(errno == ENOENT || errno == ENOTDIR ? ErrorKind::not_found : ErrorKind::io, "{}: cannot open: {}", printable(path, 512),
-         std::strerror(errno));
+    fail(errno == ENOENT || errno == ENOTDIR ? ErrorKind::not_found : ErrorKind::io, "{}: cannot open: {}",
+         printable(path, 512), std::strerror(errno));
   }
   struct Closer {
     int descriptor;

@@ -26,8 +26,8 @@ void print_note(std::string_view line);
 // Text as it stands to standard error; failures are ignored.
 void print_aside(std::string_view text);
 
-// Text of standard input up to its end. Says on standard error that it waits when nothing comes. Throws Error{io}, and Error{too_big}
-// above `limit` bytes.
+// Text of standard input up to its end. Says on standard error that it waits when nothing comes. Throws Error{io}, and
+// Error{too_big} above `limit` bytes.
 std::string read_standard_input(std::size_t limit);
 
 // A file's text, "-" for standard input. Throws Error: not_found, io, too_big above `limit` bytes.

@@ -31,10 +31,12 @@ std::unique_ptr<const Tokenizer> tokenizer_of(const TokenizeOptions& o) {
   return open_tokenizer(o.tokenizer.empty() ? model_path(o.model) : o.tokenizer);
 }
 
-EncodeOptions encode_options(const TokenizeOptions& o) { return {.add_special = !o.no_special, .parse_special = !o.no_parse_special}; }
+EncodeOptions encode_options(const TokenizeOptions& o) {
+  return {.add_special = !o.no_special, .parse_special = !o.no_parse_special};
+}
 
-// Calls `convert` with each line's JSON value and writes what it returns as a line, in ASCII: many programs take U+2028 and the like for the
-// end of a line. Errors of a line name it.
+// Calls `convert` with each line's JSON value and writes what it returns as a line, in ASCII: many programs take U+2028 and the
+// like for the end of a line. Errors of a line name it.
 void convert_lines(const TokenizeOptions& o, const std::function<Json(const Json& line)>& convert) {
   const InterruptGuard guard;
   std::ifstream file;
@@ -77,7 +79,9 @@ int tokenize(const TokenizeOptions& o) {
     return exit_ok;
   }
   std::string lines;
-  for (const TokenId id : ids) lines += fmt::format("{} '{}'\n", id, printable(tokenizer->piece(id, true), std::numeric_limits<std::size_t>::max()));
+  for (const TokenId id : ids) {
+    lines += fmt::format("{} '{}'\n", id, printable(tokenizer->piece(id, true), std::numeric_limits<std::size_t>::max()));
+  }
   print(lines);
   return exit_ok;
 }
@@ -85,7 +89,8 @@ int tokenize(const TokenizeOptions& o) {
 std::string decode(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool special) {
   for (const TokenId id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= tokenizer.size()) {
-      fail(ErrorKind::usage, "id {} is outside the vocabulary, allowed are 0 to {}", id, static_cast<std::int64_t>(tokenizer.size()) - 1);
+      fail(ErrorKind::usage, "id {} is outside the vocabulary, allowed are 0 to {}", id,
+           static_cast<std::int64_t>(tokenizer.size()) - 1);
     }
   }
   return tokenizer.decode(ids, special);
@@ -122,10 +127,15 @@ int detokenize(const TokenizeOptions& o) {
 }
 
 void add_common_flags(CLI::App& command, TokenizeOptions& o) {
-  command.add_option("-m,--model", o.model, "GGUF file, one with a vocabulary alone will do; the default model when not given")->type_name("FILE");
-  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json, SentencePiece .model or GGUF file, in place of -m")->type_name("FILE");
+  command.add_option("-m,--model", o.model, "GGUF file, one with a vocabulary alone will do; the default model when not given")
+      ->type_name("FILE");
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json, SentencePiece .model or GGUF file, in place of -m")
+      ->type_name("FILE");
   command.add_option("--out", o.out, "with --in: the file to write; standard output when not given")->type_name("FILE");
-  command.add_option("--format", o.format, "text or json")->type_name("FORMAT")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
+  command.add_option("--format", o.format, "text or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -134,7 +144,8 @@ CommandBody add_tokenize(CLI::App& command) {
   const auto o = std::make_shared<TokenizeOptions>();
   command.footer("Without a text and without --in, standard input is the text, to its last byte.");
   command.add_option("text", o->arguments, "the text")->type_name("")->expected(0, 1);
-  command.add_option("--in", o->in, "a file with a JSON string a line gives a JSON array of ids a line; - is standard input")->type_name("FILE");
+  command.add_option("--in", o->in, "a file with a JSON string a line gives a JSON array of ids a line; - is standard input")
+      ->type_name("FILE");
   command.add_flag("--no-special", o->no_special, "add no tokens that begin or end a text");
   command.add_flag("--no-parse-special", o->no_parse_special, "special tokens written in the text are ordinary text");
   add_common_flags(command, *o);
@@ -144,7 +155,8 @@ CommandBody add_tokenize(CLI::App& command) {
 CommandBody add_detokenize(CLI::App& command) {
   const auto o = std::make_shared<TokenizeOptions>();
   command.add_option("ids", o->arguments, "ids, separated by blanks or commas")->type_name("");
-  command.add_option("--in", o->in, "a file with a JSON array of ids a line gives a JSON string a line; - is standard input")->type_name("FILE");
+  command.add_option("--in", o->in, "a file with a JSON array of ids a line gives a JSON string a line; - is standard input")
+      ->type_name("FILE");
   command.add_flag("--skip-special", o->skip_special, "leave special tokens out of the text");
   add_common_flags(command, *o);
   return [o] { return detokenize(*o); };

@@ -30,12 +30,16 @@ def test_text_and_json_hold_the_same(bitnet, model):
 
 
 def test_json_lines_add_up_to_the_text(bitnet, model):
-    lines = [json.loads(line) for line in bitnet.text("run", "-m", model, "--format", "jsonl", "--seed", 5, "-n", 20, "hello").splitlines()]
+    out = bitnet.text("run", "-m", model, "--format", "jsonl", "--seed", 5, "-n", 20, "hello")
+    lines = [json.loads(line) for line in out.splitlines()]
     assert "".join(line["text"] for line in lines[:-1]) == lines[-1]["text"]
     assert lines[-1]["finish_reason"] in ("length", "stop")
 
 
-@pytest.mark.parametrize("flags, stdin", [(["he said"], b""), (["-p", "he said"], b""), (["said"], b"he "), ([], b"he said"), (["-f", "-"], b"he said")])
+@pytest.mark.parametrize(
+    "flags, stdin",
+    [(["he said"], b""), (["-p", "he said"], b""), (["said"], b"he "), ([], b"he said"), (["-f", "-"], b"he said")],
+)
 def test_the_prompt_has_several_ways_in(bitnet, model, flags, stdin):
     assert prompt_text(run_json(bitnet, model, *flags, "-n", 1, stdin=stdin)) == "he said"
 
@@ -108,8 +112,13 @@ def test_stats_are_one_line_on_standard_error(bitnet, model):
         assert part in line
 
 
+def start_endless(bitnet, models, *flags):
+    pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return bitnet.start("run", "-m", models / "long.gguf", "-n", -1, "--ignore-eos", *flags, "hello", **pipes)
+
+
 def test_the_text_flows_while_it_is_made(bitnet, models):
-    process = bitnet.start("run", "-m", models / "long.gguf", "-n", -1, "--ignore-eos", "hello", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_endless(bitnet, models)
     assert process.stdout.read(100)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -119,7 +128,7 @@ def test_the_text_flows_while_it_is_made(bitnet, models):
 
 
 def test_an_interrupted_object_is_whole(bitnet, models):
-    process = bitnet.start("run", "-m", models / "long.gguf", "-n", -1, "--ignore-eos", "--format", "json", "hello", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_endless(bitnet, models, "--format", "json")
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     answer = json.loads(process.communicate(timeout=60)[0])
@@ -128,7 +137,7 @@ def test_an_interrupted_object_is_whole(bitnet, models):
 
 
 def test_a_reader_that_leaves_ends_it_quietly(bitnet, models):
-    process = bitnet.start("run", "-m", models / "long.gguf", "-n", -1, "--ignore-eos", "hello", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = start_endless(bitnet, models)
     process.stdout.read(10)
     process.stdout.close()
     assert process.stderr.read() == b""

@@ -5,15 +5,24 @@ namespace bitnet::cli {
 
 ExitCode exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::runtime: return exit_runtime;
-    case ErrorKind::usage: return exit_usage;
-    case ErrorKind::not_found: return exit_not_found;
-    case ErrorKind::bad_model: return exit_bad_model;
-    case ErrorKind::too_big: return exit_too_big;
-    case ErrorKind::io: return exit_runtime;
-    case ErrorKind::unsupported_cpu: return exit_unsupported_cpu;
-    case ErrorKind::unsupported: return exit_bad_model;
-    case ErrorKind::cancelled: return exit_interrupted;
+    case ErrorKind::runtime:
+      return exit_runtime;
+    case ErrorKind::usage:
+      return exit_usage;
+    case ErrorKind::not_found:
+      return exit_not_found;
+    case ErrorKind::bad_model:
+      return exit_bad_model;
+    case ErrorKind::too_big:
+      return exit_too_big;
+    case ErrorKind::io:
+      return exit_runtime;
+    case ErrorKind::unsupported_cpu:
+      return exit_unsupported_cpu;
+    case ErrorKind::unsupported:
+      return exit_bad_model;
+    case ErrorKind::cancelled:
+      return exit_interrupted;
   }
   return exit_runtime;
 }

@@ -34,19 +34,32 @@ T element(const GgufArray& array, std::uint64_t index) {
 
 Json array_element(const GgufArray& array, std::uint64_t i) {
   switch (array.type) {
-    case GgufType::u8: return element<std::uint8_t>(array, i);
-    case GgufType::i8: return element<std::int8_t>(array, i);
-    case GgufType::u16: return element<std::uint16_t>(array, i);
-    case GgufType::i16: return element<std::int16_t>(array, i);
-    case GgufType::u32: return element<std::uint32_t>(array, i);
-    case GgufType::i32: return element<std::int32_t>(array, i);
-    case GgufType::u64: return element<std::uint64_t>(array, i);
-    case GgufType::i64: return element<std::int64_t>(array, i);
-    case GgufType::f32: return shortest(element<float>(array, i));
-    case GgufType::f64: return element<double>(array, i);
-    case GgufType::boolean: return element<std::uint8_t>(array, i) != 0;
-    case GgufType::string: return array.strings[i];
-    case GgufType::array: break;
+    case GgufType::u8:
+      return element<std::uint8_t>(array, i);
+    case GgufType::i8:
+      return element<std::int8_t>(array, i);
+    case GgufType::u16:
+      return element<std::uint16_t>(array, i);
+    case GgufType::i16:
+      return element<std::int16_t>(array, i);
+    case GgufType::u32:
+      return element<std::uint32_t>(array, i);
+    case GgufType::i32:
+      return element<std::int32_t>(array, i);
+    case GgufType::u64:
+      return element<std::uint64_t>(array, i);
+    case GgufType::i64:
+      return element<std::int64_t>(array, i);
+    case GgufType::f32:
+      return shortest(element<float>(array, i));
+    case GgufType::f64:
+      return element<double>(array, i);
+    case GgufType::boolean:
+      return element<std::uint8_t>(array, i) != 0;
+    case GgufType::string:
+      return array.strings[i];
+    case GgufType::array:
+      break;
   }
   return nullptr;
 }

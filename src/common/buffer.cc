@@ -32,7 +32,8 @@ Buffer::Buffer(std::size_t bytes) : size_(bytes) {
     const auto start = reinterpret_cast<std::uintptr_t>(mapped);
     const std::uintptr_t aligned = (start + huge_page - 1) / huge_page * huge_page;
     if (aligned > start) munmap(mapped, aligned - start);
-    if (start + *total > aligned + *rounded) munmap(reinterpret_cast<void*>(aligned + *rounded), start + *total - aligned - *rounded);
+    if (start + *total > aligned + *rounded)
+      munmap(reinterpret_cast<void*>(aligned + *rounded), start + *total - aligned - *rounded);
     data_ = reinterpret_cast<std::byte*>(aligned);
     madvise(data_, *rounded, MADV_HUGEPAGE);
     return;

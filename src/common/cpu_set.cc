@@ -45,7 +45,8 @@ std::vector<int> allowed_cpus() {
 int physical_cores(const std::string& root, const std::vector<int>& cpus) {
   std::set<std::string> cores;
   for (const int cpu : cpus) {
-    const std::string list = first_line(root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+    const std::string list =
+        first_line(root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
     cores.insert(list.empty() ? "cpu" + std::to_string(cpu) : list);
   }
   return static_cast<int>(cores.size());

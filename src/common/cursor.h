@@ -35,8 +35,8 @@ class Cursor {
 
   template <class... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) const {
-    throw Error(ErrorKind::bad_model,
-                fmt::format("{}: at byte {}: {}", printable(file_, 512), at_, fmt::format(format, std::forward<Args>(args)...)));
+    throw Error(ErrorKind::bad_model, fmt::format("{}: at byte {}: {}", printable(file_, 512), at_,
+                                                  fmt::format(format, std::forward<Args>(args)...)));
   }
 
  private:

@@ -8,19 +8,29 @@
 namespace bitnet {
 
 enum class DataType : std::uint8_t {
-  f32, f16, bf16,
-  i2_s,                                            // ternary, one scale per tensor
-  tq1_0, tq2_0,                                    // ternary, one scale per 256 weights
-  q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k,  // dense block formats
+  f32,
+  f16,
+  bf16,
+  i2_s,  // ternary, one scale per tensor
+  tq1_0,
+  tq2_0,  // ternary, one scale per 256 weights
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q4_k,
+  q5_k,
+  q6_k,  // dense block formats
 };
 
 struct DataTypeInfo {
   DataType type;
-  std::string_view name;      // as users write it: "I2_S"
-  std::uint32_t ggml_id;      // the id in a GGUF file
-  std::int64_t block;         // weights per block; a row holds whole blocks, for I2_S the whole tensor does
+  std::string_view name;  // as users write it: "I2_S"
+  std::uint32_t ggml_id;  // the id in a GGUF file
+  std::int64_t block;     // weights per block; a row holds whole blocks, for I2_S the whole tensor does
   std::int64_t block_bytes;
-  std::int64_t tail_bytes;    // once per tensor, after all rows
+  std::int64_t tail_bytes;  // once per tensor, after all rows
   bool ternary;
 };
 

@@ -10,14 +10,14 @@
 namespace bitnet {
 
 enum class ErrorKind {
-  runtime,            // anything without a better name
-  usage,              // the caller's argument is wrong
-  not_found,          // no such model or file
-  bad_model,          // the file breaks its format's rules
-  too_big,            // does not fit memory, context or a limit
-  io,                 // reading or writing failed
-  unsupported_cpu,    // the instruction set asked for is not there
-  unsupported,        // well-formed, but this build cannot do it
+  runtime,          // anything without a better name
+  usage,            // the caller's argument is wrong
+  not_found,        // no such model or file
+  bad_model,        // the file breaks its format's rules
+  too_big,          // does not fit memory, context or a limit
+  io,               // reading or writing failed
+  unsupported_cpu,  // the instruction set asked for is not there
+  unsupported,      // well-formed, but this build cannot do it
   cancelled,
 };
 

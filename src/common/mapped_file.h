@@ -10,8 +10,8 @@ namespace bitnet {
 // Move-only. The bytes must not be relied on after somebody shortens the file: copy out what has to last.
 class MappedFile {
  public:
-  // Throws Error{not_found} when there is no such file, Error{io} when it cannot be read, Error{bad_model} when it is empty or not a
-  // regular file; never waits on a pipe or device.
+  // Throws Error{not_found} when there is no such file, Error{io} when it cannot be read, Error{bad_model} when it is empty or
+  // not a regular file; never waits on a pipe or device.
   static MappedFile open(const std::string& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

@@ -18,7 +18,7 @@ struct Shape {
   std::int64_t elements() const;  // the product; the reader has checked that it fits
   std::int64_t rows() const { return elements() / cols(); }
   std::int64_t cols() const { return dims.back(); }
-  std::string text() const;       // "(2560, 6912)"
+  std::string text() const;  // "(2560, 6912)"
   bool operator==(const Shape&) const = default;
 };
 

@@ -61,7 +61,9 @@ void ThreadPool::run_erased(Call call, const void* task) {
   // Sequentially consistent against `parked_`: either a worker about to park sees the new phase, or we see it parked.
   phase_.fetch_add(1, std::memory_order_seq_cst);
   if (parked_.load(std::memory_order_seq_cst) > 0) {
-    { const std::lock_guard lock(mutex_); }
+    {
+      const std::lock_guard lock(mutex_);
+    }
     wake_.notify_all();
   }
   call(task, 0, threads);
@@ -70,9 +72,7 @@ void ThreadPool::run_erased(Call call, const void* task) {
 }
 
 bool ThreadPool::wait_for_phase(std::uint32_t seen) {
-  const auto ready = [&] {
-    return phase_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_relaxed);
-  };
+  const auto ready = [&] { return phase_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_relaxed); };
   if (!spin_until(ready)) {
     std::unique_lock lock(mutex_);
     parked_.fetch_add(1, std::memory_order_seq_cst);

@@ -21,14 +21,15 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls task(thread, threads()) once on every thread and returns when all are done. The cost is two cache-line exchanges while
-  // the workers spin (about 100 microseconds after the last run), a wake-up once they have parked.
+  // Calls task(thread, threads()) once on every thread and returns when all are done. The cost is two cache-line exchanges
+  // while the workers spin (about 100 microseconds after the last run), a wake-up once they have parked.
   template <class Task>
   void run(const Task& task) {
     run_erased([](const void* t, int thread, int threads) { (*static_cast<const Task*>(t))(thread, threads); }, &task);
   }
 
-  // Splits [0, count) into threads() contiguous parts of whole `unit`s, always the same ones, and calls task(begin, end) on each.
+  // Splits [0, count) into threads() contiguous parts of whole `unit`s, always the same ones, and calls task(begin, end) on
+  // each.
   template <class Task>
   void split(std::int64_t count, std::int64_t unit, const Task& task) {
     run([&](int thread, int threads) {
@@ -51,8 +52,8 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   Call call_ = nullptr;
   const void* task_ = nullptr;
-  alignas(64) std::atomic<std::uint32_t> phase_{0};    // one more for every run
-  alignas(64) std::atomic<std::int32_t> running_{0};   // workers that have not finished the current run
+  alignas(64) std::atomic<std::uint32_t> phase_{0};   // one more for every run
+  alignas(64) std::atomic<std::int32_t> running_{0};  // workers that have not finished the current run
   alignas(64) std::atomic<std::int32_t> parked_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;

@@ -9,10 +9,10 @@
 namespace bitnet {
 
 struct Utf8Char {
-  char32_t code;     // U+FFFD when not valid
-  std::uint8_t size; // bytes consumed, at least 1; for broken input the length of the maximal subpart (Unicode 15, 3.9 D93b)
+  char32_t code;      // U+FFFD when not valid
+  std::uint8_t size;  // bytes consumed, at least 1; for broken input the length of the maximal subpart (Unicode 15, 3.9 D93b)
   bool valid;
-  bool truncated;    // broken only because the text ends too early: more bytes could complete it
+  bool truncated;  // broken only because the text ends too early: more bytes could complete it
 };
 
 // Decodes the first character of a non-empty text. Surrogates, overlong forms and codes above U+10FFFF are not valid.

@@ -32,9 +32,12 @@ int thread_count(int wanted) {
 
 const char* text(FinishReason reason) {
   switch (reason) {
-    case FinishReason::stop: return "stop";
-    case FinishReason::length: return "length";
-    case FinishReason::cancelled: break;
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      break;
   }
   return "cancelled";
 }
@@ -65,7 +68,8 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
   parts->pool = std::make_unique<ThreadPool>(thread_count(options.threads));
   Model file = Model::open(path);
   const std::int64_t trained = file.config().n_ctx;
-  if (options.n_ctx > trained) fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
+  if (options.n_ctx > trained)
+    fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   parts->vocabulary = read_vocabulary(file.file(), file.config().n_vocab);
   parts->model = prepare(file, *parts->pool, progress);
@@ -107,9 +111,12 @@ std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
 }
 
 std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {
-  if (!has_chat_template()) fail(ErrorKind::unsupported, "the model file has no chat template: it completes text, it does not chat");
+  if (!has_chat_template())
+    fail(ErrorKind::unsupported, "the model file has no chat template: it completes text, it does not chat");
   const Tokenizer* tokenizer = this->tokenizer();
-  const auto special = [&](const std::optional<TokenId>& id) { return id ? std::string(tokenizer->token_text(*id)) : std::string(); };
+  const auto special = [&](const std::optional<TokenId>& id) {
+    return id ? std::string(tokenizer->token_text(*id)) : std::string();
+  };
   const Vocabulary& vocabulary = tokenizer->vocabulary();
   return parts_->vocabulary.chat_template->render({{"messages", messages},
                                                    {"add_generation_prompt", true},
@@ -140,7 +147,8 @@ std::span<const float> Engine::evaluate(Session& session, std::span<const TokenI
     const std::int64_t start = session.cache->length();
     session.cache->reserve(start + static_cast<std::int64_t>(count));
     batch.clear();
-    for (std::size_t i = 0; i < count; ++i) batch.push_back({ids[i], session.cache.get(), start + static_cast<std::int64_t>(i)});
+    for (std::size_t i = 0; i < count; ++i)
+      batch.push_back({ids[i], session.cache.get(), start + static_cast<std::int64_t>(i)});
     transformer.forward(batch);
     session.cache->set_length(start + static_cast<std::int64_t>(count));
     session.ids.insert(session.ids.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
@@ -169,7 +177,8 @@ void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const Logi
     const auto part = ids.subspan(at, std::min(ids.size() - at, static_cast<std::size_t>(step)));
     std::vector<BatchToken> batch;
     session.cache->reserve(static_cast<std::int64_t>(at + part.size()));
-    for (std::size_t i = 0; i < part.size(); ++i) batch.push_back({part[i], session.cache.get(), static_cast<std::int64_t>(at + i)});
+    for (std::size_t i = 0; i < part.size(); ++i)
+      batch.push_back({part[i], session.cache.get(), static_cast<std::int64_t>(at + i)});
     parts_->transformer->forward(batch);
     session.cache->set_length(static_cast<std::int64_t>(at + part.size()));
     const auto count = static_cast<std::int64_t>(part.size());
@@ -177,14 +186,15 @@ void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const Logi
       const std::int64_t rows = std::min(Transformer::head_rows, count - row);
       const std::span<const float> values = parts_->transformer->logits(row, rows);
       const auto n_vocab = static_cast<std::size_t>(config().n_vocab);
-      for (std::int64_t r = 0; r < rows; ++r) sink(static_cast<std::int64_t>(at) + row + r, values.subspan(static_cast<std::size_t>(r) * n_vocab, n_vocab));
+      for (std::int64_t r = 0; r < rows; ++r)
+        sink(static_cast<std::int64_t>(at) + row + r, values.subspan(static_cast<std::size_t>(r) * n_vocab, n_vocab));
     }
   }
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.
-std::optional<std::span<const float>> Engine::prefill(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks,
-                                                      Timings& timings) {
+std::optional<std::span<const float>> Engine::prefill(Session& session, const GenerateRequest& request,
+                                                      const GenerateCallbacks& callbacks, Timings& timings) {
   const auto same = std::mismatch(session.ids.begin(), session.ids.end(), request.prompt.begin(), request.prompt.end());
   auto shared = static_cast<std::size_t>(same.first - session.ids.begin());
   shared = std::min(shared, request.prompt.size() - 1);  // the last token's logits are needed

@@ -19,8 +19,8 @@
 namespace bitnet {
 
 struct EngineOptions {
-  int threads = 0;           // 0 = one per physical core this process may use
-  std::string isa;           // kernel table by name; empty = BITNET_ISA, else the best this CPU has
+  int threads = 0;  // 0 = one per physical core this process may use
+  std::string isa;  // kernel table by name; empty = BITNET_ISA, else the best this CPU has
   KvType kv = KvType::f16;
   std::int64_t n_ctx = 0;    // positions a session can hold; 0 = the model's own context length
   std::int64_t chunk = 512;  // prompt tokens per forward pass; never changes a result
@@ -33,10 +33,10 @@ enum class FinishReason { stop, length, cancelled };
 const char* text(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct GenerateRequest {
-  std::vector<TokenId> prompt;      // at least one id, each in [0, n_vocab)
-  std::int64_t max_tokens = -1;     // -1 = until the context is full
+  std::vector<TokenId> prompt;   // at least one id, each in [0, n_vocab)
+  std::int64_t max_tokens = -1;  // -1 = until the context is full
   SamplingParams sampling;
-  std::vector<std::string> stop;    // non-empty strings; the text ends before the first one that appears
+  std::vector<std::string> stop;  // non-empty strings; the text ends before the first one that appears
   bool ignore_eos = false;
   const std::atomic<bool>* cancel = nullptr;  // looked at once per step; the result then holds what there is
 };
@@ -47,14 +47,15 @@ struct Timings {
 };
 
 struct GenerateResult {
-  std::string text;                // valid UTF-8; empty without a tokenizer
-  std::vector<TokenId> ids;        // as sampled, an end-of-generation token included
+  std::string text;          // valid UTF-8; empty without a tokenizer
+  std::vector<TokenId> ids;  // as sampled, an end-of-generation token included
   FinishReason finish_reason = FinishReason::length;
   Timings timings;
 };
 
 struct GenerateCallbacks {
-  std::function<void(std::string_view text, TokenId id)> on_text;  // each piece valid UTF-8, possibly empty; never part of a stop string
+  std::function<void(std::string_view text, TokenId id)>
+      on_text;  // each piece valid UTF-8, possibly empty; never part of a stop string
   Progress on_prefill;
 };
 
@@ -77,26 +78,27 @@ class Engine {
 
   const ModelConfig& config() const;
   std::int64_t n_ctx() const;
-  const Tokenizer* tokenizer() const;             // null when the file has none
-  const std::string& tokenizer_problem() const;   // why it has none; empty when it has one
-  bool is_end(TokenId id) const;                  // EOS, EOT and the like: generation stops there
+  const Tokenizer* tokenizer() const;            // null when the file has none
+  const std::string& tokenizer_problem() const;  // why it has none; empty when it has one
+  bool is_end(TokenId id) const;                 // EOS, EOT and the like: generation stops there
   const char* isa() const;
   int threads() const;
   void set_threads(int threads);
-  std::uint64_t weight_bytes() const;             // resident weights
+  std::uint64_t weight_bytes() const;                       // resident weights
   std::uint64_t bytes_per_token(std::int64_t depth) const;  // read by one decode step at that depth
   std::uint64_t kv_bytes_per_token() const;
 
-  // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when the
-  // file has no template (has_chat_template() is false), Error{usage} when the template refuses the messages.
+  // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when
+  // the file has no template (has_chat_template() is false), Error{usage} when the template refuses the messages.
   bool has_chat_template() const;
   std::string render_chat(const nlohmann::ordered_json& messages) const;
   std::vector<TokenId> encode_chat(const nlohmann::ordered_json& messages) const;
 
   Session new_session() const;
 
-  // Makes session.ids equal `request.prompt` (reusing their common prefix) and generates behind it. Results do not depend on the
-  // reuse, on threads, chunk or instruction set. Throws Error{usage} for a bad request, Error{too_big} for a prompt over n_ctx.
+  // Makes session.ids equal `request.prompt` (reusing their common prefix) and generates behind it. Results do not depend on
+  // the reuse, on threads, chunk or instruction set. Throws Error{usage} for a bad request, Error{too_big} for a prompt over
+  // n_ctx.
   GenerateResult generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks = {});
 
   // Appends `ids` to the session; returns the logits (n_vocab) of the last position, valid until the next call.
@@ -110,8 +112,8 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   void check_ids(std::span<const TokenId> ids) const;
-  std::optional<std::span<const float>> prefill(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks,
-                                                Timings& timings);
+  std::optional<std::span<const float>> prefill(Session& session, const GenerateRequest& request,
+                                                const GenerateCallbacks& callbacks, Timings& timings);
   std::unique_ptr<Parts> parts_;
 };
 

@@ -10,8 +10,8 @@
 
 namespace bitnet {
 
-// Grows by whole chunks for all layers at once. Not thread safe, but what chunk() gives for different heads, layers or slots may be
-// written at the same time.
+// Grows by whole chunks for all layers at once. Not thread safe, but what chunk() gives for different heads, layers or slots
+// may be written at the same time.
 class KvCache {
  public:
   KvCache(KvType type, std::int64_t n_layer, std::int64_t n_head_kv, std::int64_t head_dim, std::int64_t n_ctx);
@@ -22,7 +22,9 @@ class KvCache {
 
   // Memory for positions [0, positions), kept from then on; throws Error{too_big} when that passes n_ctx or memory ends.
   void reserve(std::int64_t positions);
-  void set_length(std::int64_t length) { length_ = length; }  // also shortens: later positions are overwritten when filled again
+  void set_length(std::int64_t length) {
+    length_ = length;
+  }  // also shortens: later positions are overwritten when filled again
 
   // The 64 positions from 64 * index on of one layer and kv head; the last chunk is valid up to the length.
   KvChunk chunk(std::int64_t layer, std::int64_t kv_head, std::int64_t index);

@@ -51,7 +51,8 @@ void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& po
   const std::int64_t rows = weight.view.shape.rows();
   cols_ = weight.view.shape.cols();
   if (rows % ternary_group_rows != 0) {
-    fail(ErrorKind::unsupported, "tensor '{}' has {} rows, a ternary matrix needs a multiple of {}", printable(weight.name), rows, ternary_group_rows);
+    fail(ErrorKind::unsupported, "tensor '{}' has {} rows, a ternary matrix needs a multiple of {}", printable(weight.name),
+         rows, ternary_group_rows);
   }
   Part part;
   part.first_row = rows_, part.rows = rows, part.is_ternary = true;
@@ -72,7 +73,8 @@ void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& po
 }
 
 void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
-  if (weight.scale != 1.0f) fail(ErrorKind::unsupported, "tensor '{}' is dense and has a scale of its own", printable(weight.name));
+  if (weight.scale != 1.0f)
+    fail(ErrorKind::unsupported, "tensor '{}' is dense and has a scale of its own", printable(weight.name));
   const std::int64_t rows = weight.view.shape.rows();
   cols_ = weight.view.shape.cols();
   const auto row_bytes = static_cast<std::int64_t>(weight.view.bytes.size()) / rows;
@@ -80,7 +82,8 @@ void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
   part.first_row = rows_, part.rows = rows;
   part.bytes = Buffer(weight.view.bytes.size());
   pool.split(rows, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::memcpy(part.bytes.data() + begin * row_bytes, weight.view.bytes.data() + begin * row_bytes, static_cast<std::size_t>((end - begin) * row_bytes));
+    std::memcpy(part.bytes.data() + begin * row_bytes, weight.view.bytes.data() + begin * row_bytes,
+                static_cast<std::size_t>((end - begin) * row_bytes));
   });
   part.dense = {weight.view.type, part.bytes.data(), rows, cols_, row_bytes};
   rows_ += rows;
@@ -88,8 +91,8 @@ void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
   parts_.push_back(std::move(part));
 }
 
-void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
-              ThreadPool& pool, const std::vector<Buffer>& scratch) {
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
+              const KernelTable& kernels, ThreadPool& pool, const std::vector<Buffer>& scratch) {
   pool.run([&](int thread, int threads) {
     const auto range = ThreadPool::part(w.rows(), 16, thread, threads);
     auto* memory = const_cast<std::byte*>(scratch[static_cast<std::size_t>(thread)].data());

@@ -13,14 +13,14 @@
 
 namespace bitnet {
 
-// Projections stacked by rows: their outputs lie one behind the other. Ternary ones are multiplied with int8 activations, dense ones
-// with float32. Immutable once made.
+// Projections stacked by rows: their outputs lie one behind the other. Ternary ones are multiplied with int8 activations, dense
+// ones with float32. Immutable once made.
 class Linear {
  public:
   struct Part {
     std::int64_t first_row = 0, rows = 0;
     bool is_ternary = false;
-    Buffer bytes;         // lines of `ternary`, or data of `dense`
+    Buffer bytes;  // lines of `ternary`, or data of `dense`
     std::vector<float> scales;
     TernaryMatrix ternary{};
     DenseMatrix dense{};
@@ -50,13 +50,13 @@ class Linear {
 
 // One batch of inputs in both forms; only those that the Linear needs are read.
 struct LinearInput {
-  const float* x;             // (tokens, x_stride)
+  const float* x;  // (tokens, x_stride)
   std::int64_t x_stride;
   QuantisedRows quantised;
 };
 
 // y[t * y_stride + r] for all rows, split over the pool by rows. `scratch(thread)` gives kernel_scratch_bytes of memory.
-void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
-              ThreadPool& pool, const std::vector<Buffer>& scratch);
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
+              const KernelTable& kernels, ThreadPool& pool, const std::vector<Buffer>& scratch);
 
 }  // namespace bitnet

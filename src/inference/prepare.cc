@@ -27,7 +27,8 @@ class Preparation {
 
   // Embeddings are looked up and multiplied as they are stored; a ternary one of I2_S has no rows that can be decoded alone.
   void add_dense(Linear& linear, const WeightTensor& weight) {
-    if (weight.view.type == DataType::i2_s) fail(ErrorKind::unsupported, "tensor '{}' is I2_S, an embedding or head cannot be", printable(weight.name));
+    if (weight.view.type == DataType::i2_s)
+      fail(ErrorKind::unsupported, "tensor '{}' is I2_S, an embedding or head cannot be", printable(weight.name));
     linear.add_dense(weight, pool_);
     finish(weight);
   }
@@ -78,7 +79,8 @@ std::uint64_t PreparedModel::bytes() const {
   std::uint64_t total = token_embd.bytes() + output.bytes() + output_norm.size() * sizeof(float);
   for (const PreparedLayer& layer : layers) {
     for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
-    for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm}) total += norm->size() * sizeof(float);
+    for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm})
+      total += norm->size() * sizeof(float);
   }
   return total;
 }

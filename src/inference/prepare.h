@@ -23,18 +23,18 @@ struct PreparedLayer {
 
 struct PreparedModel {
   ModelConfig config;
-  Linear token_embd;               // one dense part (n_vocab, n_embd)
-  Linear output;                   // the same; without parts when the head is token_embd
-  std::vector<float> output_norm;  // (n_embd)
-  std::vector<float> rope_inverse; // (rope_dim / 2) inverse frequencies, scaling included
+  Linear token_embd;                // one dense part (n_vocab, n_embd)
+  Linear output;                    // the same; without parts when the head is token_embd
+  std::vector<float> output_norm;   // (n_embd)
+  std::vector<float> rope_inverse;  // (rope_dim / 2) inverse frequencies, scaling included
   std::vector<PreparedLayer> layers;
 
   const Linear& head() const { return output.parts().empty() ? token_embd : output; }
-  std::uint64_t bytes() const;     // of all weights
+  std::uint64_t bytes() const;  // of all weights
 };
 
-// Copies everything out of the file and lets its pages go on the way, so that nothing later depends on the file. `progress` is called
-// with bytes done and total. Throws Error{bad_model} or Error{too_big}.
+// Copies everything out of the file and lets its pages go on the way, so that nothing later depends on the file. `progress` is
+// called with bytes done and total. Throws Error{bad_model} or Error{too_big}.
 PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
 }  // namespace bitnet

@@ -42,7 +42,8 @@ void check(const SamplingParams& params, std::int64_t n_vocab) {
   check_range("presence_penalty", params.presence_penalty, -2, 2, false);
   check_range("frequency_penalty", params.frequency_penalty, -2, 2, false);
   if (params.top_k < 0) fail(ErrorKind::usage, "top_k is {}, allowed is 0 (off) and more", params.top_k);
-  if (params.repeat_last_n < -1) fail(ErrorKind::usage, "repeat_last_n is {}, allowed is -1 (everything) and more", params.repeat_last_n);
+  if (params.repeat_last_n < -1)
+    fail(ErrorKind::usage, "repeat_last_n is {}, allowed is -1 (everything) and more", params.repeat_last_n);
   for (const auto& [id, bias] : params.logit_bias) {
     if (id < 0 || id >= n_vocab) fail(ErrorKind::usage, "logit_bias names token {}, allowed are 0 to {}", id, n_vocab - 1);
     if (std::isnan(bias)) fail(ErrorKind::usage, "logit_bias of token {} is not a number", id);
@@ -79,7 +80,8 @@ TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> 
 void Sampler::adjust(std::span<const float> logits, std::span<const TokenId> history) {
   bool any = false;
   for (std::size_t i = 0; i < logits_.size(); ++i) {
-    if (std::isnan(logits[i]) || logits[i] == INFINITY) fail(ErrorKind::runtime, "model output is invalid: the logit of token {} is {}", i, logits[i]);
+    if (std::isnan(logits[i]) || logits[i] == INFINITY)
+      fail(ErrorKind::runtime, "model output is invalid: the logit of token {} is {}", i, logits[i]);
     logits_[i] = logits[i];
   }
   for (const auto& [id, bias] : params_.logit_bias) logits_[static_cast<std::size_t>(id)] += bias;
@@ -89,7 +91,8 @@ void Sampler::adjust(std::span<const float> logits, std::span<const TokenId> his
 }
 
 void Sampler::penalise(std::span<const TokenId> history) {
-  const auto window = params_.repeat_last_n < 0 ? history.size() : std::min(history.size(), static_cast<std::size_t>(params_.repeat_last_n));
+  const auto window =
+      params_.repeat_last_n < 0 ? history.size() : std::min(history.size(), static_cast<std::size_t>(params_.repeat_last_n));
   const auto recent = history.last(window);
   for (const TokenId id : recent) ++counts_[static_cast<std::size_t>(id)];
   for (const TokenId id : recent) {
@@ -112,8 +115,11 @@ void Sampler::sort_prefix(std::size_t count) {
   if (count <= sorted_) return;
   // Grows in leaps: most steps look only at the head of a vocabulary of 10^5.
   count = std::min(candidates_.size(), std::max({count, sorted_ * 8, std::size_t{64}}));
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
-  const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_), end = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  };
+  const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_),
+             end = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
   std::partial_sort(begin, end, candidates_.end(), better);
   sorted_ = count;
 }
@@ -122,7 +128,8 @@ void Sampler::weigh(float temperature) {
   sort_prefix(1);
   const float best = candidates_.front().logit;
   for (Candidate& c : candidates_) {
-    c.weight = static_cast<std::uint64_t>(exp_f64(static_cast<double>(c.logit - best) / static_cast<double>(temperature)) * weight_unit);
+    c.weight = static_cast<std::uint64_t>(exp_f64(static_cast<double>(c.logit - best) / static_cast<double>(temperature)) *
+                                          weight_unit);
   }
 }
 
@@ -158,7 +165,8 @@ void Sampler::keep_top_p() {
 
 void Sampler::keep_min_p() {
   if (params_.min_p <= 0) return;
-  const auto least = static_cast<std::uint64_t>(static_cast<double>(params_.min_p) * weight_unit);  // the best one weighs one unit
+  const auto least =
+      static_cast<std::uint64_t>(static_cast<double>(params_.min_p) * weight_unit);  // the best one weighs one unit
   std::size_t kept = 0;
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     sort_prefix(i + 1);
@@ -183,7 +191,8 @@ void Sampler::keep_typical() {
   });
   double mass = 0;
   std::size_t kept = 0;
-  while (kept < candidates_.size() && mass < static_cast<double>(params_.typical_p) * total) mass += static_cast<double>(candidates_[kept++].weight);
+  while (kept < candidates_.size() && mass < static_cast<double>(params_.typical_p) * total)
+    mass += static_cast<double>(candidates_[kept++].weight);
   candidates_.resize(std::max<std::size_t>(kept, 1));
   sorted_ = 0;
   weigh(1.0f);

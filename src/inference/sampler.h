@@ -13,15 +13,15 @@ namespace bitnet {
 // The chain: logit bias, penalties, top-k, typical, top-p, min-p, temperature, draw. Defaults are llama.cpp's.
 // Temperature 0 is greedy: the highest logit after bias and penalties, the lowest id on a tie.
 struct SamplingParams {
-  float temperature = 0.8f;        // 0 to 100; 0 = greedy
-  std::int32_t top_k = 40;         // 0 = off
-  float top_p = 0.95f;             // (0, 1]; 1 = off
-  float min_p = 0.05f;             // [0, 1]; 0 = off: keep tokens of at least min_p times the best one's probability
-  float typical_p = 1.0f;          // (0, 1]; 1 = off: locally typical sampling (Meister et al., 2022)
-  float repeat_penalty = 1.0f;     // (0, 10]; divides positive and multiplies negative logits of recent tokens
-  std::int32_t repeat_last_n = 64; // window of the three penalties in tokens; 0 = off, -1 = everything
-  float presence_penalty = 0.0f;   // [-2, 2] subtracted once for a recent token
-  float frequency_penalty = 0.0f;  // [-2, 2] subtracted for each time it occurs in the window
+  float temperature = 0.8f;         // 0 to 100; 0 = greedy
+  std::int32_t top_k = 40;          // 0 = off
+  float top_p = 0.95f;              // (0, 1]; 1 = off
+  float min_p = 0.05f;              // [0, 1]; 0 = off: keep tokens of at least min_p times the best one's probability
+  float typical_p = 1.0f;           // (0, 1]; 1 = off: locally typical sampling (Meister et al., 2022)
+  float repeat_penalty = 1.0f;      // (0, 10]; divides positive and multiplies negative logits of recent tokens
+  std::int32_t repeat_last_n = 64;  // window of the three penalties in tokens; 0 = off, -1 = everything
+  float presence_penalty = 0.0f;    // [-2, 2] subtracted once for a recent token
+  float frequency_penalty = 0.0f;   // [-2, 2] subtracted for each time it occurs in the window
   std::uint64_t seed = 0;
   std::vector<std::pair<TokenId, float>> logit_bias;  // added to the logit; -infinity bans
 };
@@ -29,9 +29,9 @@ struct SamplingParams {
 // Throws Error{usage} naming the field, its value and the bound. `n_vocab` bounds the ids of logit_bias.
 void check(const SamplingParams& params, std::int64_t n_vocab);
 
-// Draws with a counter-based generator keyed by (seed, sequence, position), so a draw does not depend on what else runs. Probabilities
-// are compared and added as integers, so the result does not depend on the order in which a library sorts or adds either.
-// Holds scratch memory only. Not thread safe; one per sequence.
+// Draws with a counter-based generator keyed by (seed, sequence, position), so a draw does not depend on what else runs.
+// Probabilities are compared and added as integers, so the result does not depend on the order in which a library sorts or adds
+// either. Holds scratch memory only. Not thread safe; one per sequence.
 class Sampler {
  public:
   // Throws what check() throws.
@@ -63,9 +63,9 @@ class Sampler {
 
   SamplingParams params_;
   std::uint64_t sequence_;
-  std::vector<float> logits_;           // (n_vocab) after bias and penalties
-  std::vector<std::int32_t> counts_;    // (n_vocab) occurrences in the window; all zero between calls
-  std::vector<Candidate> candidates_;   // the first sorted_ in descending order, lower ids first among equals
+  std::vector<float> logits_;          // (n_vocab) after bias and penalties
+  std::vector<std::int32_t> counts_;   // (n_vocab) occurrences in the window; all zero between calls
+  std::vector<Candidate> candidates_;  // the first sorted_ in descending order, lower ids first among equals
   std::size_t sorted_ = 0;
 };
 

@@ -28,7 +28,8 @@ std::string StopStrings::put(std::string_view piece) {
   // The earliest tail that is a beginning of some stop string; only the last longest_ - 1 bytes can be.
   std::size_t safe = held_.size() >= longest_ ? held_.size() - (longest_ > 0 ? longest_ - 1 : 0) : 0;
   const auto could_begin = [&](std::size_t at) {
-    return std::any_of(stops_.begin(), stops_.end(), [&](const std::string& stop) { return stop.compare(0, held_.size() - at, held_, at) == 0; });
+    return std::any_of(stops_.begin(), stops_.end(),
+                       [&](const std::string& stop) { return stop.compare(0, held_.size() - at, held_, at) == 0; });
   };
   while (safe < held_.size() && !could_begin(safe)) ++safe;
   std::string out = held_.substr(0, safe);

@@ -89,7 +89,8 @@ LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::ve
     }
     if (next.needs_float() && !gain.empty()) kernels_.rms_norm(row, gain.data(), eps, n, normed_.as<float>() + t * n);
   });
-  return {gain.empty() ? x : normed_.as<float>(), n,
+  return {gain.empty() ? x : normed_.as<float>(),
+          n,
           {quantised_.as<std::int8_t>(), quantised_scales_.as<float>(), quantised_sums_.as<std::int32_t>(), tokens_, padded}};
 }
 
@@ -98,11 +99,12 @@ void Transformer::attention(const PreparedLayer& layer, std::int64_t index) {
   float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
   const std::int64_t width = c.n_head * c.head_dim;
 
-  multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), kernels_, pool_, scratch_);
+  multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), kernels_, pool_,
+           scratch_);
   each_token([&](std::int64_t t) { store_and_rotate(index, t); });
   attend_layer(index);
-  multiply(layer.attn_output, normalise(hidden, width, layer.attn_sub_norm, layer.attn_output), tokens_, projected, c.n_embd, kernels_, pool_,
-           scratch_);
+  multiply(layer.attn_output, normalise(hidden, width, layer.attn_sub_norm, layer.attn_output), tokens_, projected, c.n_embd,
+           kernels_, pool_, scratch_);
   each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
 }
 
@@ -110,13 +112,14 @@ void Transformer::feed_forward(const PreparedLayer& layer) {
   const ModelConfig& c = model_.config;
   float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
 
-  multiply(layer.gate_up, normalise(x, c.n_embd, layer.ffn_norm, layer.gate_up), tokens_, projected, 2 * c.n_ff, kernels_, pool_, scratch_);
+  multiply(layer.gate_up, normalise(x, c.n_embd, layer.ffn_norm, layer.gate_up), tokens_, projected, 2 * c.n_ff, kernels_,
+           pool_, scratch_);
   each_token([&](std::int64_t t) {
     const float* gate = projected + t * 2 * c.n_ff;
     kernels_.gate(c.activation, gate, gate + c.n_ff, c.n_ff, hidden + t * c.n_ff);
   });
-  multiply(layer.ffn_down, normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down), tokens_, projected, c.n_embd, kernels_, pool_,
-           scratch_);
+  multiply(layer.ffn_down, normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down), tokens_, projected, c.n_embd,
+           kernels_, pool_, scratch_);
   each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
 }
 
@@ -133,14 +136,15 @@ void Transformer::store_and_rotate(std::int64_t layer, std::int64_t token) {
   kernels_.scale(q, c.attention_scale, c.n_head * c.head_dim);
   for (std::int64_t h = 0; h < c.n_head_kv; ++h) {
     const KvChunk chunk = at.cache->chunk(layer, h, at.position / kv_chunk_positions);
-    kernels_.kv_store(at.cache->type(), k + h * c.head_dim, v + h * c.head_dim, c.head_dim, chunk, at.position % kv_chunk_positions);
+    kernels_.kv_store(at.cache->type(), k + h * c.head_dim, v + h * c.head_dim, c.head_dim, chunk,
+                      at.position % kv_chunk_positions);
     std::memcpy(queries_.as<float>() + (h * tokens_ + token) * group * c.head_dim, q + h * group * c.head_dim,
                 static_cast<std::size_t>(group * c.head_dim) * sizeof(float));
   }
 }
 
-// Work is cut into (kv head, run of queries) and taken by whichever thread is free: causal rows cost unequal time, and no result
-// depends on who computes it.
+// Work is cut into (kv head, run of queries) and taken by whichever thread is free: causal rows cost unequal time, and no
+// result depends on who computes it.
 void Transformer::attend_layer(std::int64_t layer) {
   const ModelConfig& c = model_.config;
   const std::int64_t group = c.n_head / c.n_head_kv, queries = tokens_ * group;  // per kv head
@@ -155,13 +159,15 @@ void Transformer::attend_layer(std::int64_t layer) {
   pool_.run([&](int thread, int) {
     for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < blocks * c.n_head_kv;) {
       const std::int64_t first = i % blocks * block;
-      attend_queries(layer, i / blocks, first, std::min(block, queries - first), scratch_[static_cast<std::size_t>(thread)].data());
+      attend_queries(layer, i / blocks, first, std::min(block, queries - first),
+                     scratch_[static_cast<std::size_t>(thread)].data());
     }
   });
 }
 
 // Queries [first, first + count) of one kv head in the order (token, head of the group), over all chunks that they see.
-void Transformer::attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count, std::byte* scratch) {
+void Transformer::attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count,
+                                 std::byte* scratch) {
   const ModelConfig& c = model_.config;
   const std::int64_t group = c.n_head / c.n_head_kv;
   std::int32_t visible[kv_chunk_positions];
@@ -197,7 +203,8 @@ std::span<const float> Transformer::logits(std::int64_t first, std::int64_t coun
   const ModelConfig& c = model_.config;
   float* normed = normed_.as<float>();
   for (std::int64_t t = 0; t < count; ++t) {
-    kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd, normed + t * c.n_embd);
+    kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd,
+                      normed + t * c.n_embd);
   }
   multiply(model_.head(), {normed, c.n_embd, {}}, count, logits_.as<float>(), c.n_vocab, kernels_, pool_, scratch_);
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};

@@ -14,8 +14,8 @@ namespace bitnet {
 
 // Tokens of one sequence stand together, in order of position; positions before the batch's first are in the cache already.
 struct BatchToken {
-  std::int32_t id;         // in [0, n_vocab)
-  KvCache* cache;          // reserved up to this position
+  std::int32_t id;  // in [0, n_vocab)
+  KvCache* cache;   // reserved up to this position
   std::int64_t position;
 };
 
@@ -29,7 +29,8 @@ class Transformer {
   // Runs 1 to max_tokens() tokens and writes their keys and values; the caller then sets the caches' lengths.
   void forward(std::span<const BatchToken> batch);
 
-  // Logits (count, n_vocab) of rows [first, first + count) of the last batch, at most head_rows at a time; valid until the next call.
+  // Logits (count, n_vocab) of rows [first, first + count) of the last batch, at most head_rows at a time; valid until the next
+  // call.
   static constexpr std::int64_t head_rows = 8;
   std::span<const float> logits(std::int64_t first, std::int64_t count);
 
@@ -49,16 +50,16 @@ class Transformer {
   ThreadPool& pool_;
   std::int64_t max_tokens_, tokens_ = 0;
   std::span<const BatchToken> batch_;
-  std::vector<Buffer> scratch_;          // one per thread
-  Buffer x_;                             // (tokens, n_embd) the residual stream
-  Buffer projected_;                     // (tokens, widest output) of the last matmul
-  Buffer normed_;                        // (tokens, widest input) float32 input of dense matmuls
+  std::vector<Buffer> scratch_;                           // one per thread
+  Buffer x_;                                              // (tokens, n_embd) the residual stream
+  Buffer projected_;                                      // (tokens, widest output) of the last matmul
+  Buffer normed_;                                         // (tokens, widest input) float32 input of dense matmuls
   Buffer quantised_, quantised_scales_, quantised_sums_;  // (tokens, widest input), (tokens), (tokens)
-  Buffer cos_, sin_;                     // (tokens, rope_dim / 2)
-  Buffer queries_, attended_;            // (n_head_kv, tokens, n_head / n_head_kv, head_dim)
-  Buffer attention_max_, attention_sum_; // (n_head_kv, tokens, n_head / n_head_kv)
-  Buffer hidden_;                        // (tokens, n_head * head_dim or n_ff)
-  Buffer logits_;                        // (head_rows, n_vocab)
+  Buffer cos_, sin_;                                      // (tokens, rope_dim / 2)
+  Buffer queries_, attended_;                             // (n_head_kv, tokens, n_head / n_head_kv, head_dim)
+  Buffer attention_max_, attention_sum_;                  // (n_head_kv, tokens, n_head / n_head_kv)
+  Buffer hidden_;                                         // (tokens, n_head * head_dim or n_ff)
+  Buffer logits_;                                         // (head_rows, n_vocab)
 };
 
 }  // namespace bitnet

@@ -19,7 +19,9 @@ std::optional<TokenId> read_id(const GgufFile& file, std::string_view name, std:
   if (!id) return std::nullopt;
   // Converters write the largest value for "none".
   if (*id == 0xffffffffu) return std::nullopt;
-  if (*id >= n_tokens) fail(ErrorKind::bad_model, "{}: {} is {}, the vocabulary has {} tokens", printable(file.path(), 512), key(name), *id, n_tokens);
+  if (*id >= n_tokens)
+    fail(ErrorKind::bad_model, "{}: {} is {}, the vocabulary has {} tokens", printable(file.path(), 512), key(name), *id,
+         n_tokens);
   return static_cast<TokenId>(*id);
 }
 
@@ -28,11 +30,14 @@ std::vector<std::string> copy_strings(const std::vector<std::string_view>& views
 std::vector<TokenKind> read_kinds(const GgufFile& file, std::size_t n_tokens) {
   std::vector<TokenKind> kinds;
   for (const std::int64_t kind : file.find_integers(key("token_type"))) {
-    if (kind < 0 || kind > 6) fail(ErrorKind::bad_model, "{}: {}[{}] is {}, allowed are 1 to 6", printable(file.path(), 512), key("token_type"), kinds.size(), kind);
+    if (kind < 0 || kind > 6)
+      fail(ErrorKind::bad_model, "{}: {}[{}] is {}, allowed are 1 to 6", printable(file.path(), 512), key("token_type"),
+           kinds.size(), kind);
     kinds.push_back(kind == 0 ? TokenKind::normal : static_cast<TokenKind>(kind));
   }
   if (!kinds.empty() && kinds.size() != n_tokens) {
-    fail(ErrorKind::bad_model, "{}: {} has {} entries for {} tokens", printable(file.path(), 512), key("token_type"), kinds.size(), n_tokens);
+    fail(ErrorKind::bad_model, "{}: {} has {} entries for {} tokens", printable(file.path(), 512), key("token_type"),
+         kinds.size(), n_tokens);
   }
   return kinds;
 }
@@ -47,7 +52,8 @@ Vocabulary vocabulary_of(const GgufFile& file, std::string model) {
   v.merges = copy_strings(file.find_strings(key("merges")));
   const std::size_t n = v.tokens.size();
   v.bos = read_id(file, "bos_token_id", n), v.eos = read_id(file, "eos_token_id", n), v.eot = read_id(file, "eot_token_id", n);
-  v.unk = read_id(file, "unknown_token_id", n), v.sep = read_id(file, "seperator_token_id", n), v.pad = read_id(file, "padding_token_id", n);
+  v.unk = read_id(file, "unknown_token_id", n), v.sep = read_id(file, "seperator_token_id", n),
+  v.pad = read_id(file, "padding_token_id", n);
   v.cls = read_id(file, "cls_token_id", n), v.mask = read_id(file, "mask_token_id", n);
   v.add_bos = file.find_bool(key("add_bos_token")), v.add_eos = file.find_bool(key("add_eos_token"));
   v.add_space_prefix = file.find_bool(key("add_space_prefix"));
@@ -55,10 +61,12 @@ Vocabulary vocabulary_of(const GgufFile& file, std::string model) {
   return v;
 }
 
-// EOS, EOT, and what published models end a turn with, where the file marks it as a control token: many files name only one of them.
+// EOS, EOT, and what published models end a turn with, where the file marks it as a control token: many files name only one of
+// them.
 std::vector<TokenId> end_ids(const Tokenizer& tokenizer) {
-  static constexpr std::array<std::string_view, 10> names = {"<|eot_id|>", "<|im_end|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>",
-                                                             "<end_of_turn>", "<|eom_id|>", "</s>", "<eos>", "<|end_of_turn|>"};
+  static constexpr std::array<std::string_view, 10> names = {"<|eot_id|>", "<|im_end|>",     "<|end_of_text|>", "<|endoftext|>",
+                                                             "<|end|>",    "<end_of_turn>",  "<|eom_id|>",      "</s>",
+                                                             "<eos>",      "<|end_of_turn|>"};
   std::vector<TokenId> ids;
   const auto add = [&](const std::optional<TokenId>& id) {
     if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
@@ -93,7 +101,8 @@ ModelVocabulary read_vocabulary(const GgufFile& file, std::int64_t n_vocab) {
     return result;
   }
   if (static_cast<std::int64_t>(result.tokenizer->size()) > n_vocab) {
-    fail(ErrorKind::bad_model, "{}: {} has {} entries, token_embd has {} rows", printable(file.path(), 512), key("tokens"), result.tokenizer->size(), n_vocab);
+    fail(ErrorKind::bad_model, "{}: {} has {} entries, token_embd has {} rows", printable(file.path(), 512), key("tokens"),
+         result.tokenizer->size(), n_vocab);
   }
   result.end_ids = end_ids(*result.tokenizer);
   if (has_bitnet_turns(file, *result.tokenizer)) {

@@ -1,8 +1,8 @@
 // One block of each stored dense type -> float32 (layouts: docs/formats.md, after ggml-common.h of llama.cpp).
 //
-// Included by scalar/dense.cc and by the dense.cc of other instruction sets: plain loops that the compiler vectorises for each, in an
-// unnamed namespace so that no copy compiled for one instruction set can be linked into another. Without reassociation and
-// contraction every copy gives the same bits.
+// Included by scalar/dense.cc and by the dense.cc of other instruction sets: plain loops that the compiler vectorises for each,
+// in an unnamed namespace so that no copy compiled for one instruction set can be linked into another. Without reassociation
+// and contraction every copy gives the same bits.
 #pragma once
 
 #include <cstddef>
@@ -75,8 +75,8 @@ inline void decode_q5_1(Bytes p, float* y) {  // half d, half m, 32 high bits, n
   }
 }
 
-// Q4_K and Q5_K: eight 6-bit scales and minimums in 12 bytes. The first four take the low 6 bits of bytes 0-3 and 4-7; the others
-// the nibbles of bytes 8-11 with the top 2 bits of bytes 0-3 and 4-7 above them.
+// Q4_K and Q5_K: eight 6-bit scales and minimums in 12 bytes. The first four take the low 6 bits of bytes 0-3 and 4-7; the
+// others the nibbles of bytes 8-11 with the top 2 bits of bytes 0-3 and 4-7 above them.
 inline void k_scale(Bytes s, int j, float& scale, float& minimum) {
   if (j < 4) {
     scale = static_cast<float>(s[j] & 63), minimum = static_cast<float>(s[j + 4] & 63);
@@ -97,7 +97,8 @@ inline void decode_q4_k(Bytes p, float* y) {  // half d, half dmin, scales[12], 
   }
 }
 
-inline void decode_q5_k(Bytes p, float* y) {  // as Q4_K with high bits[32] before the nibbles: bit j of byte i for weight 32j + i
+inline void decode_q5_k(Bytes p,
+                        float* y) {  // as Q4_K with high bits[32] before the nibbles: bit j of byte i for weight 32j + i
   const float d = block_half(load_u16(p)), dmin = block_half(load_u16(p + 2));
   for (int j = 0; j < 8; ++j) {
     float scale, minimum;
@@ -126,14 +127,16 @@ inline void decode_q6_k(Bytes p, float* y) {  // low nibbles[128], high pairs[64
   }
 }
 
-// Digit n of a base-3 byte, most significant first: the byte is ceil(value * 256 / 243), so multiplying by 3^n brings the digit to the top.
+// Digit n of a base-3 byte, most significant first: the byte is ceil(value * 256 / 243), so multiplying by 3^n brings the digit
+// to the top.
 inline int trit(std::uint8_t byte, int n) {
   constexpr std::uint8_t power[5] = {1, 3, 9, 27, 81};
   const auto rest = static_cast<std::uint8_t>(byte * power[n]);
   return rest * 3 >> 8;
 }
 
-inline void decode_tq1_0(Bytes p, float* y) {  // base 3: bytes[32] of 5 trits, bytes[16] of 5, bytes[4] of 4, half d: d * (trit - 1)
+inline void decode_tq1_0(Bytes p,
+                         float* y) {  // base 3: bytes[32] of 5 trits, bytes[16] of 5, bytes[4] of 4, half d: d * (trit - 1)
   const float d = block_half(load_u16(p + 52));
   for (int n = 0; n < 5; ++n) {
     for (int m = 0; m < 32; ++m) y[32 * n + m] = static_cast<float>(trit(p[m], n) - 1) * d;
@@ -144,7 +147,8 @@ inline void decode_tq1_0(Bytes p, float* y) {  // base 3: bytes[32] of 5 trits, 
   }
 }
 
-inline void decode_tq2_0(Bytes p, float* y) {  // bytes[64], half d: of each 32 bytes weight 32n + m is bits 2n of byte m: d * (q - 1)
+inline void decode_tq2_0(Bytes p,
+                         float* y) {  // bytes[64], half d: of each 32 bytes weight 32n + m is bits 2n of byte m: d * (q - 1)
   const float d = block_half(load_u16(p + 64));
   for (int half = 0; half < 2; ++half) {
     for (int n = 0; n < 4; ++n) {
@@ -161,20 +165,34 @@ void decode_blocks(Bytes p, std::int64_t n, float* y) {
 inline void decode_row(DataType type, const std::byte* blocks, std::int64_t n, float* y) {
   const auto p = reinterpret_cast<Bytes>(blocks);
   switch (type) {
-    case DataType::f32: return decode_blocks<decode_f32, 1, 4>(p, n, y);
-    case DataType::f16: return decode_blocks<decode_f16, 1, 2>(p, n, y);
-    case DataType::bf16: return decode_blocks<decode_bf16, 1, 2>(p, n, y);
-    case DataType::q8_0: return decode_blocks<decode_q8_0, 32, 34>(p, n, y);
-    case DataType::q4_0: return decode_blocks<decode_q4_0, 32, 18>(p, n, y);
-    case DataType::q4_1: return decode_blocks<decode_q4_1, 32, 20>(p, n, y);
-    case DataType::q5_0: return decode_blocks<decode_q5_0, 32, 22>(p, n, y);
-    case DataType::q5_1: return decode_blocks<decode_q5_1, 32, 24>(p, n, y);
-    case DataType::q4_k: return decode_blocks<decode_q4_k, 256, 144>(p, n, y);
-    case DataType::q5_k: return decode_blocks<decode_q5_k, 256, 176>(p, n, y);
-    case DataType::q6_k: return decode_blocks<decode_q6_k, 256, 210>(p, n, y);
-    case DataType::tq1_0: return decode_blocks<decode_tq1_0, 256, 54>(p, n, y);
-    case DataType::tq2_0: return decode_blocks<decode_tq2_0, 256, 66>(p, n, y);
-    case DataType::i2_s: return;  // its scale lies behind the whole tensor, so no row of it can be decoded alone
+    case DataType::f32:
+      return decode_blocks<decode_f32, 1, 4>(p, n, y);
+    case DataType::f16:
+      return decode_blocks<decode_f16, 1, 2>(p, n, y);
+    case DataType::bf16:
+      return decode_blocks<decode_bf16, 1, 2>(p, n, y);
+    case DataType::q8_0:
+      return decode_blocks<decode_q8_0, 32, 34>(p, n, y);
+    case DataType::q4_0:
+      return decode_blocks<decode_q4_0, 32, 18>(p, n, y);
+    case DataType::q4_1:
+      return decode_blocks<decode_q4_1, 32, 20>(p, n, y);
+    case DataType::q5_0:
+      return decode_blocks<decode_q5_0, 32, 22>(p, n, y);
+    case DataType::q5_1:
+      return decode_blocks<decode_q5_1, 32, 24>(p, n, y);
+    case DataType::q4_k:
+      return decode_blocks<decode_q4_k, 256, 144>(p, n, y);
+    case DataType::q5_k:
+      return decode_blocks<decode_q5_k, 256, 176>(p, n, y);
+    case DataType::q6_k:
+      return decode_blocks<decode_q6_k, 256, 210>(p, n, y);
+    case DataType::tq1_0:
+      return decode_blocks<decode_tq1_0, 256, 54>(p, n, y);
+    case DataType::tq2_0:
+      return decode_blocks<decode_tq2_0, 256, 66>(p, n, y);
+    case DataType::i2_s:
+      return;  // its scale lies behind the whole tensor, so no row of it can be decoded alone
   }
 }
 

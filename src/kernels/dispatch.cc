@@ -47,10 +47,12 @@ const KernelTable& select_kernels(std::string_view isa) {
   }
   for (const std::string_view known : {"avx2", "avxvnni", "avx512", "neon", "wasm"}) {
     if (known == isa) {
-      fail(ErrorKind::unsupported_cpu, "{}: this CPU or build has no {} kernels, it has: {}", from, isa, names_of(kernel_tables()));
+      fail(ErrorKind::unsupported_cpu, "{}: this CPU or build has no {} kernels, it has: {}", from, isa,
+           names_of(kernel_tables()));
     }
   }
-  fail(ErrorKind::usage, "{}: '{}' is no instruction set, choose from: auto, {}", from, printable(isa), names_of(kernel_tables()));
+  fail(ErrorKind::usage, "{}: '{}' is no instruction set, choose from: auto, {}", from, printable(isa),
+       names_of(kernel_tables()));
 }
 
 }  // namespace bitnet

@@ -59,10 +59,18 @@ void sincos_f64(double x, double& sin, double& cos) {
   }
   s *= r;
   switch (static_cast<std::int64_t>(k) & 3) {
-    case 0: sin = s, cos = c; break;
-    case 1: sin = c, cos = -s; break;
-    case 2: sin = -s, cos = -c; break;
-    default: sin = -c, cos = s; break;
+    case 0:
+      sin = s, cos = c;
+      break;
+    case 1:
+      sin = c, cos = -s;
+      break;
+    case 2:
+      sin = -s, cos = -c;
+      break;
+    default:
+      sin = -c, cos = s;
+      break;
   }
 }
 

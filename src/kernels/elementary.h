@@ -6,8 +6,8 @@
 namespace bitnet {
 
 // Relative error below 1e-15 where the result is a normal number; not for the inner loops (those have their own float exp).
-double exp_f64(double x);   // 0 below -745, infinity above 710
-double log_f64(double x);   // x > 0 and finite; NaN otherwise
+double exp_f64(double x);                             // 0 below -745, infinity above 710
+double log_f64(double x);                             // x > 0 and finite; NaN otherwise
 void sincos_f64(double x, double& sin, double& cos);  // |x| up to 2^20
 
 // inverse[i] = float(1 / theta^(2i / rope_dim)) for i < rope_dim / 2 (RoFormer, Su et al. 2021).

@@ -1,9 +1,9 @@
 // Every arithmetic operation the engine performs, one table of functions per instruction set.
 //
-// `scalar/` is the specification: every other table gives the same bits. Integer sums are exact. Float results follow one order:
-// a reduction adds element i to virtual lane i mod 16, then the lanes as a tree (8, 4, 2, 1 apart); everything else is + - * / sqrt
-// in the order written in scalar/, without contraction, and exp is our own polynomial. So no result depends on tile, batch or threads.
-// Functions never fail, allocate or lock. Arrays do not overlap unless said. NaN in gives NaN out.
+// `scalar/` is the specification: every other table gives the same bits. Integer sums are exact. Float results follow one
+// order: a reduction adds element i to virtual lane i mod 16, then the lanes as a tree (8, 4, 2, 1 apart); everything else is +
+// - * / sqrt in the order written in scalar/, without contraction, and exp is our own polynomial. So no result depends on tile,
+// batch or threads. Functions never fail, allocate or lock. Arrays do not overlap unless said. NaN in gives NaN out.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,13 @@
 
 namespace bitnet {
 
-constexpr std::int64_t ternary_line_cols = 256;   // weights in one 64-byte line
+constexpr std::int64_t ternary_line_cols = 256;  // weights in one 64-byte line
 constexpr std::int64_t ternary_line_bytes = 64;
-constexpr std::int64_t ternary_group_rows = 4;    // rows whose lines alternate
-constexpr std::int64_t kv_chunk_positions = 64;   // positions per attention chunk
+constexpr std::int64_t ternary_group_rows = 4;   // rows whose lines alternate
+constexpr std::int64_t kv_chunk_positions = 64;  // positions per attention chunk
 
-// Ternary weights in the internal layout. A 64-byte line holds 256 consecutive weights of one row: weight 64p + b is bits 2p, 2p+1
-// of byte b, as code = weight + 1. Lines lie (row group, line, row in group), so four rows stream together.
+// Ternary weights in the internal layout. A 64-byte line holds 256 consecutive weights of one row: weight 64p + b is bits 2p,
+// 2p+1 of byte b, as code = weight + 1. Lines lie (row group, line, row in group), so four rows stream together.
 struct TernaryMatrix {
   const std::uint8_t* lines;  // (rows / 4, cols / 256, 4, 64), 64-byte aligned
   const float* scales;        // (rows) weight = (code - 1) * scale
@@ -46,10 +46,10 @@ enum class KvType : std::uint8_t { f32, f16, int8 };
 
 // 64 positions of one kv head: keys transposed so that a score needs no sum across a register.
 struct KvChunk {
-  std::byte* keys;        // (head_dim, 64) of KvType
-  std::byte* values;      // (64, head_dim) of KvType
-  float* key_scales;      // (64), int8 only: key = q * scale
-  float* value_scales;    // (64), int8 only
+  std::byte* keys;      // (head_dim, 64) of KvType
+  std::byte* values;    // (64, head_dim) of KvType
+  float* key_scales;    // (64), int8 only: key = q * scale
+  float* value_scales;  // (64), int8 only
 };
 
 // Softmax-weighted values of some queries over the positions seen so far; merged chunk by chunk.
@@ -59,10 +59,11 @@ struct AttentionState {
   float* out;  // (queries, head_dim) of exp(score - max) * value
 };
 
-enum class RopeKind : std::uint8_t { neox, norm };       // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
-enum class Activation : std::uint8_t { relu2, silu };    // relu(g)^2 * u, or g / (1 + exp(-g)) * u
+enum class RopeKind : std::uint8_t { neox, norm };     // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
+enum class Activation : std::uint8_t { relu2, silu };  // relu(g)^2 * u, or g / (1 + exp(-g)) * u
 
-// Bytes of scratch memory that matmuls over at most `cols` columns and attention over `head_dim` need, per thread, 64-byte aligned.
+// Bytes of scratch memory that matmuls over at most `cols` columns and attention over `head_dim` need, per thread, 64-byte
+// aligned.
 static constexpr std::int64_t kernel_scratch_bytes(std::int64_t cols, std::int64_t head_dim) {
   const std::int64_t matmul = 16 * (cols + ternary_line_cols), attend = (8 * kv_chunk_positions + 64) * (head_dim + 64);
   return matmul > attend ? matmul : attend;
@@ -75,13 +76,15 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* gain, float eps, std::int64_t n, float* y) noexcept;
 
   // scale = 127 / max(max|x|, 1e-5); q = clamp(round half even(x * scale), -128, 127); q[n .. padded) = 0; sum = sum of q.
-  void (*quantise)(const float* x, std::int64_t n, std::int64_t padded, std::int8_t* q, float* scale, std::int32_t* sum) noexcept;
+  void (*quantise)(const float* x, std::int64_t n, std::int64_t padded, std::int8_t* q, float* scale,
+                   std::int32_t* sum) noexcept;
 
   // quantise(rms_norm(x)) without storing the norm.
   void (*rms_norm_quantise)(const float* x, const float* gain, float eps, std::int64_t n, std::int64_t padded, std::int8_t* q,
                             float* scale, std::int32_t* sum) noexcept;
 
-  // y[t * y_stride + r] = float(w[r] . q[t]) / x.scales[t] * w.scales[r] for rows [begin, end), begin a multiple of 4, end too or w.rows.
+  // y[t * y_stride + r] = float(w[r] . q[t]) / x.scales[t] * w.scales[r] for rows [begin, end), begin a multiple of 4, end too
+  // or w.rows.
   void (*ternary_matmul)(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                          std::int64_t y_stride, std::byte* scratch) noexcept;
 
@@ -97,18 +100,20 @@ struct KernelTable {
                const float* sin) noexcept;
 
   // Stores one position's key and value (head_dim) of one kv head at slot 0..63 of a chunk.
-  void (*kv_store)(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk, std::int64_t slot) noexcept;
+  void (*kv_store)(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
+                   std::int64_t slot) noexcept;
 
-  // Merges one chunk into the state of each query: query i (q[i], already scaled) sees the chunk's first visible[i] positions (0..64).
+  // Merges one chunk into the state of each query: query i (q[i], already scaled) sees the chunk's first visible[i] positions
+  // (0..64).
   void (*attend)(KvType type, const KvChunk& chunk, const float* q, std::int64_t queries, const std::int32_t* visible,
                  std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
 
   // y = activation(gate) * up over n elements; y may be either input.
   void (*gate)(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept;
 
-  void (*add)(float* x, const float* y, std::int64_t n) noexcept;            // x += y
-  void (*scale)(float* x, float factor, std::int64_t n) noexcept;            // x *= factor
-  void (*softmax)(float* x, std::int64_t n) noexcept;                        // in place; n >= 1
+  void (*add)(float* x, const float* y, std::int64_t n) noexcept;  // x += y
+  void (*scale)(float* x, float factor, std::int64_t n) noexcept;  // x *= factor
+  void (*softmax)(float* x, std::int64_t n) noexcept;              // in place; n >= 1
 };
 
 const KernelTable& scalar_table();

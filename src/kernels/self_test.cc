@@ -106,12 +106,12 @@ bool ternary_agrees(const KernelTable& table) {
       }
       const std::vector<float> w_scales = random.reals(rows), x_scales(static_cast<std::size_t>(tokens), 3.7f);
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y(static_cast<std::size_t>(tokens * rows));
-        Scratch scratch;
-        t.ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 4, rows, {q.data(), x_scales.data(), sums.data(), tokens, padded},
-                         y.data(), rows, scratch.get());
-        return y;
-      });
+               std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+               Scratch scratch;
+               t.ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 4, rows,
+                                {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.get());
+               return y;
+             });
     }
   }
   return same;
@@ -125,7 +125,8 @@ std::vector<std::byte> random_blocks(DataType type, std::int64_t weights, Random
   if (type == DataType::f32) {
     for (std::size_t i = 3; i < blocks.size(); i += 4) blocks[i] = static_cast<std::byte>(0x3e | random.below(2) << 7);
   } else {
-    for (std::size_t i = 1; i < blocks.size(); i += 2) blocks[i] &= static_cast<std::byte>(0xbf);  // clears the top exponent bit
+    for (std::size_t i = 1; i < blocks.size(); i += 2)
+      blocks[i] &= static_cast<std::byte>(0xbf);  // clears the top exponent bit
   }
   return blocks;
 }
@@ -143,16 +144,17 @@ bool dense_agrees(const KernelTable& table) {
       const std::vector<float> x = random.reals(tokens * cols);
       const std::int64_t row_bytes = static_cast<std::int64_t>(blocks.size()) / rows;
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y(static_cast<std::size_t>(tokens * rows));
-        Scratch scratch;
-        t.dense_matmul({data_type, blocks.data(), rows, cols, row_bytes}, 0, rows, x.data(), tokens, cols, y.data(), rows, scratch.get());
-        return y;
-      });
+               std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+               Scratch scratch;
+               t.dense_matmul({data_type, blocks.data(), rows, cols, row_bytes}, 0, rows, x.data(), tokens, cols, y.data(),
+                              rows, scratch.get());
+               return y;
+             });
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y(static_cast<std::size_t>(cols));
-        t.decode(data_type, blocks.data(), cols, y.data());
-        return y;
-      });
+               std::vector<float> y(static_cast<std::size_t>(cols));
+               t.decode(data_type, blocks.data(), cols, y.data());
+               return y;
+             });
     }
   }
   return same;
@@ -163,25 +165,27 @@ bool attention_agrees(const KernelTable& table) {
   for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
     for (const std::int64_t head_dim : {32, 96, 100, 128}) {
       Random random(static_cast<std::uint64_t>(head_dim));
-      const std::vector<float> keys = random.reals(kv_chunk_positions * head_dim), values = random.reals(kv_chunk_positions * head_dim);
+      const std::vector<float> keys = random.reals(kv_chunk_positions * head_dim),
+                               values = random.reals(kv_chunk_positions * head_dim);
       const std::vector<float> q = random.reals(4 * head_dim);
       same = same && agrees(table, [&](const KernelTable& t) {
-        const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
-        std::vector<float> key_memory(n), value_memory(n), key_scales(64), value_scales(64);
-        const KvChunk chunk{reinterpret_cast<std::byte*>(key_memory.data()), reinterpret_cast<std::byte*>(value_memory.data()),
-                            key_scales.data(), value_scales.data()};
-        for (std::int64_t j = 0; j < kv_chunk_positions; ++j) {
-          t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim, chunk, j);
-        }
-        std::vector<float> state(static_cast<std::size_t>(4 * (head_dim + 2)));
-        for (int i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = -std::numeric_limits<float>::infinity();
-        const std::int32_t visible[2][4] = {{64, 64, 64, 17}, {0, 1, 33, 64}};
-        Scratch scratch;
-        for (const auto& seen : visible) {
-          t.attend(type, chunk, q.data(), 4, seen, head_dim, {state.data(), state.data() + 4, state.data() + 8}, scratch.get());
-        }
-        return state;
-      });
+               const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
+               std::vector<float> key_memory(n), value_memory(n), key_scales(64), value_scales(64);
+               const KvChunk chunk{reinterpret_cast<std::byte*>(key_memory.data()),
+                                   reinterpret_cast<std::byte*>(value_memory.data()), key_scales.data(), value_scales.data()};
+               for (std::int64_t j = 0; j < kv_chunk_positions; ++j) {
+                 t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim, chunk, j);
+               }
+               std::vector<float> state(static_cast<std::size_t>(4 * (head_dim + 2)));
+               for (int i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = -std::numeric_limits<float>::infinity();
+               const std::int32_t visible[2][4] = {{64, 64, 64, 17}, {0, 1, 33, 64}};
+               Scratch scratch;
+               for (const auto& seen : visible) {
+                 t.attend(type, chunk, q.data(), 4, seen, head_dim, {state.data(), state.data() + 4, state.data() + 8},
+                          scratch.get());
+               }
+               return state;
+             });
     }
   }
   return same;
@@ -195,19 +199,19 @@ bool elementwise_agrees(const KernelTable& table) {
     for (float& x : a) x *= 30.0f;
     for (const Activation activation : {Activation::relu2, Activation::silu}) {
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y(a.size());
-        t.gate(activation, a.data(), b.data(), n, y.data());
-        return y;
-      });
+               std::vector<float> y(a.size());
+               t.gate(activation, a.data(), b.data(), n, y.data());
+               return y;
+             });
     }
     for (int which = 0; which < 3; ++which) {
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y = a;
-        if (which == 0) t.add(y.data(), b.data(), n);
-        if (which == 1) t.scale(y.data(), 0.37f, n);
-        if (which == 2) t.softmax(y.data(), n);
-        return y;
-      });
+               std::vector<float> y = a;
+               if (which == 0) t.add(y.data(), b.data(), n);
+               if (which == 1) t.scale(y.data(), 0.37f, n);
+               if (which == 2) t.softmax(y.data(), n);
+               return y;
+             });
     }
   }
   for (const RopeKind kind : {RopeKind::neox, RopeKind::norm}) {
@@ -215,10 +219,10 @@ bool elementwise_agrees(const KernelTable& table) {
       Random random(static_cast<std::uint64_t>(rope_dim));
       const std::vector<float> x = random.reals(3 * 128), cos = random.reals(64), sin = random.reals(64);
       same = same && agrees(table, [&](const KernelTable& t) {
-        std::vector<float> y = x;
-        t.rope(y.data(), 3, 128, rope_dim, kind, cos.data(), sin.data());
-        return y;
-      });
+               std::vector<float> y = x;
+               t.rope(y.data(), 3, 128, rope_dim, kind, cos.data(), sin.data());
+               return y;
+             });
     }
   }
   return same;

@@ -18,16 +18,31 @@ constexpr std::uint32_t max_dims = 4;
 
 std::uint64_t element_bytes(GgufType type) {
   switch (type) {
-    case GgufType::u8: case GgufType::i8: case GgufType::boolean: return 1;
-    case GgufType::u16: case GgufType::i16: return 2;
-    case GgufType::u32: case GgufType::i32: case GgufType::f32: return 4;
-    case GgufType::u64: case GgufType::i64: case GgufType::f64: return 8;
-    case GgufType::string: case GgufType::array: break;
+    case GgufType::u8:
+    case GgufType::i8:
+    case GgufType::boolean:
+      return 1;
+    case GgufType::u16:
+    case GgufType::i16:
+      return 2;
+    case GgufType::u32:
+    case GgufType::i32:
+    case GgufType::f32:
+      return 4;
+    case GgufType::u64:
+    case GgufType::i64:
+    case GgufType::f64:
+      return 8;
+    case GgufType::string:
+    case GgufType::array:
+      break;
   }
   return 0;
 }
 
-std::string_view text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 std::string_view read_string(Cursor& in, std::string_view what, std::uint64_t limit) {
   const auto length = in.number<std::uint64_t>(fmt::format("length of {}", what));
@@ -60,13 +75,15 @@ GgufArray read_array(Cursor& in, std::string_view key) {
   // The smallest string is its 8 bytes of length: no count may ask for more memory than the file can fill.
   const std::uint64_t smallest = array.type == GgufType::string ? 8 : element_bytes(array.type);
   if (array.count > in.left() / smallest) {
-    in.fail("{} has {} elements of at least {} bytes, the file has {} bytes left", printable(key), array.count, smallest, in.left());
+    in.fail("{} has {} elements of at least {} bytes, the file has {} bytes left", printable(key), array.count, smallest,
+            in.left());
   }
   if (array.type != GgufType::string) {
     array.bytes = in.take(array.count * smallest, "array");
     if (array.type == GgufType::boolean) {
       for (const std::byte b : array.bytes) {
-        if (b > std::byte{1}) in.fail("{} has a bool of value {}, allowed are 0 and 1", printable(key), std::to_integer<int>(b));
+        if (b > std::byte{1})
+          in.fail("{} has a bool of value {}, allowed are 0 and 1", printable(key), std::to_integer<int>(b));
       }
     }
     return array;
@@ -79,31 +96,46 @@ GgufArray read_array(Cursor& in, std::string_view key) {
 GgufValue read_value(Cursor& in, std::string_view key) {
   const GgufType type = read_type(in, key);
   switch (type) {
-    case GgufType::u8: return {type, std::uint64_t{in.number<std::uint8_t>("value")}};
-    case GgufType::u16: return {type, std::uint64_t{in.number<std::uint16_t>("value")}};
-    case GgufType::u32: return {type, std::uint64_t{in.number<std::uint32_t>("value")}};
-    case GgufType::u64: return {type, in.number<std::uint64_t>("value")};
-    case GgufType::i8: return {type, std::int64_t{in.number<std::int8_t>("value")}};
-    case GgufType::i16: return {type, std::int64_t{in.number<std::int16_t>("value")}};
-    case GgufType::i32: return {type, std::int64_t{in.number<std::int32_t>("value")}};
-    case GgufType::i64: return {type, in.number<std::int64_t>("value")};
-    case GgufType::f32: return {type, static_cast<double>(in.number<float>("value"))};
-    case GgufType::f64: return {type, in.number<double>("value")};
-    case GgufType::boolean: return {type, read_bool(in, key)};
-    case GgufType::string: return {type, read_string(in, key, max_string)};
-    case GgufType::array: break;
+    case GgufType::u8:
+      return {type, std::uint64_t{in.number<std::uint8_t>("value")}};
+    case GgufType::u16:
+      return {type, std::uint64_t{in.number<std::uint16_t>("value")}};
+    case GgufType::u32:
+      return {type, std::uint64_t{in.number<std::uint32_t>("value")}};
+    case GgufType::u64:
+      return {type, in.number<std::uint64_t>("value")};
+    case GgufType::i8:
+      return {type, std::int64_t{in.number<std::int8_t>("value")}};
+    case GgufType::i16:
+      return {type, std::int64_t{in.number<std::int16_t>("value")}};
+    case GgufType::i32:
+      return {type, std::int64_t{in.number<std::int32_t>("value")}};
+    case GgufType::i64:
+      return {type, in.number<std::int64_t>("value")};
+    case GgufType::f32:
+      return {type, static_cast<double>(in.number<float>("value"))};
+    case GgufType::f64:
+      return {type, in.number<double>("value")};
+    case GgufType::boolean:
+      return {type, read_bool(in, key)};
+    case GgufType::string:
+      return {type, read_string(in, key, max_string)};
+    case GgufType::array:
+      break;
   }
   return {type, read_array(in, key)};
 }
 
 Shape read_shape(Cursor& in, std::string_view tensor) {
   const auto count = in.number<std::uint32_t>("dimension count");
-  if (count < 1 || count > max_dims) in.fail("tensor '{}' has {} dimensions, allowed are 1 to {}", printable(tensor), count, max_dims);
+  if (count < 1 || count > max_dims)
+    in.fail("tensor '{}' has {} dimensions, allowed are 1 to {}", printable(tensor), count, max_dims);
   Shape shape;
   std::uint64_t elements = 1;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto dim = in.number<std::uint64_t>("dimension");
-    if (dim == 0 || dim > max_dim) in.fail("tensor '{}' has dimension {}, allowed are 1 to {}", printable(tensor), dim, max_dim);
+    if (dim == 0 || dim > max_dim)
+      in.fail("tensor '{}' has dimension {}, allowed are 1 to {}", printable(tensor), dim, max_dim);
     const auto product = checked_mul(elements, dim);
     if (!product || *product > std::uint64_t{1} << 62) in.fail("tensor '{}' has more than 2^62 elements", printable(tensor));
     elements = *product;
@@ -127,12 +159,14 @@ GgufTensor read_tensor_entry(Cursor& in, std::uint64_t alignment, std::uint64_t&
   const Shape& shape = tensor.view.shape;
   const auto bytes = data_bytes(*type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
   if (!bytes) {
-    in.fail("tensor '{}' of type {} and shape {} is not whole blocks of {} weights", printable(tensor.name), info(*type).name, shape.text(), info(*type).block);
+    in.fail("tensor '{}' of type {} and shape {} is not whole blocks of {} weights", printable(tensor.name), info(*type).name,
+            shape.text(), info(*type).block);
   }
   size = *bytes;
   tensor.offset = in.number<std::uint64_t>("tensor offset");
   if (tensor.offset % alignment != 0) {
-    in.fail("tensor '{}' has offset {}, which is not a multiple of the alignment {}", printable(tensor.name), tensor.offset, alignment);
+    in.fail("tensor '{}' has offset {}, which is not a multiple of the alignment {}", printable(tensor.name), tensor.offset,
+            alignment);
   }
   return tensor;
 }
@@ -151,7 +185,8 @@ std::uint64_t alignment_of(const GgufFile& file, const Cursor& in) {
 }  // namespace
 
 std::string_view name_of(GgufType type) {
-  static constexpr std::string_view names[] = {"u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"};
+  static constexpr std::string_view names[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                               "bool", "string", "array", "u64", "i64", "f64"};
   return names[static_cast<std::size_t>(type)];
 }
 
@@ -166,15 +201,21 @@ void GgufFile::read() {
   const std::string_view magic = text_of(in.take(4, "magic"));
   if (magic != "GGUF") in.fail("the file does not begin with GGUF");
   version_ = in.number<std::uint32_t>("version");
-  if (version_ == 0x02000000 || version_ == 0x03000000) in.fail("the file is big-endian, only little-endian files are supported");
+  if (version_ == 0x02000000 || version_ == 0x03000000)
+    in.fail("the file is big-endian, only little-endian files are supported");
   if (version_ != 2 && version_ != 3) in.fail("version is {}, supported are 2 and 3", version_);
   const auto tensor_count = in.number<std::uint64_t>("tensor count");
   const auto entry_count = in.number<std::uint64_t>("metadata count");
-  if (tensor_count > max_tensors || tensor_count > in.left() / 24) in.fail("tensor count is {}, the file has {} bytes left for them (at most {} are allowed)", tensor_count, in.left(), max_tensors);
-  if (entry_count > max_entries || entry_count > in.left() / 13) in.fail("metadata count is {}, the file has {} bytes left for it (at most {} are allowed)", entry_count, in.left(), max_entries);
+  if (tensor_count > max_tensors || tensor_count > in.left() / 24)
+    in.fail("tensor count is {}, the file has {} bytes left for them (at most {} are allowed)", tensor_count, in.left(),
+            max_tensors);
+  if (entry_count > max_entries || entry_count > in.left() / 13)
+    in.fail("metadata count is {}, the file has {} bytes left for it (at most {} are allowed)", entry_count, in.left(),
+            max_entries);
   read_entries(in, entry_count);
   if (const auto parts = find_unsigned("split.count"); parts && *parts > 1) {
-    fail(ErrorKind::unsupported, "{}: is one of {} parts of a split model, which this build cannot load", printable(path(), 512), *parts);
+    fail(ErrorKind::unsupported, "{}: is one of {} parts of a split model, which this build cannot load",
+         printable(path(), 512), *parts);
   }
   alignment_ = alignment_of(*this, in);
   read_tensors(in, tensor_count);
@@ -202,7 +243,8 @@ void GgufFile::read_tensors(Cursor& in, std::uint64_t count) {
     GgufTensor& tensor = tensors_[i];
     const auto first = checked_add(start, tensor.offset);
     if (!first || *first > end || sizes[i] > end - *first) {
-      in.fail("tensor '{}' needs {} bytes at offset {} of the data, which starts at byte {} of {}", printable(tensor.name), sizes[i], tensor.offset, start, end);
+      in.fail("tensor '{}' needs {} bytes at offset {} of the data, which starts at byte {} of {}", printable(tensor.name),
+              sizes[i], tensor.offset, start, end);
     }
     tensor.offset = *first;
     tensor.view.bytes = map_.bytes().subspan(*first, sizes[i]);
@@ -235,7 +277,8 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 namespace {
 
 [[noreturn]] void wrong_type(const GgufFile& file, std::string_view key, const GgufValue& value, std::string_view wanted) {
-  fail(ErrorKind::bad_model, "{}: {} has type {}, it must be {}", printable(file.path(), 512), printable(key), name_of(value.type), wanted);
+  fail(ErrorKind::bad_model, "{}: {} has type {}, it must be {}", printable(file.path(), 512), printable(key),
+       name_of(value.type), wanted);
 }
 
 template <class T>
@@ -246,13 +289,21 @@ T element(std::span<const std::byte> bytes, std::uint64_t index) {
 
 std::int64_t integer_element(const GgufArray& array, std::uint64_t i) {
   switch (array.type) {
-    case GgufType::u8: case GgufType::boolean: return element<std::uint8_t>(array.bytes, i);
-    case GgufType::i8: return element<std::int8_t>(array.bytes, i);
-    case GgufType::u16: return element<std::uint16_t>(array.bytes, i);
-    case GgufType::i16: return element<std::int16_t>(array.bytes, i);
-    case GgufType::u32: return element<std::uint32_t>(array.bytes, i);
-    case GgufType::i32: return element<std::int32_t>(array.bytes, i);
-    default: return element<std::int64_t>(array.bytes, i);
+    case GgufType::u8:
+    case GgufType::boolean:
+      return element<std::uint8_t>(array.bytes, i);
+    case GgufType::i8:
+      return element<std::int8_t>(array.bytes, i);
+    case GgufType::u16:
+      return element<std::uint16_t>(array.bytes, i);
+    case GgufType::i16:
+      return element<std::int16_t>(array.bytes, i);
+    case GgufType::u32:
+      return element<std::uint32_t>(array.bytes, i);
+    case GgufType::i32:
+      return element<std::int32_t>(array.bytes, i);
+    default:
+      return element<std::int64_t>(array.bytes, i);
   }
 }
 
@@ -311,7 +362,8 @@ const std::vector<std::string_view>& GgufFile::find_strings(std::string_view key
 }
 
 std::vector<std::int64_t> GgufFile::find_integers(std::string_view key) const {
-  const GgufArray* array = find_array(*this, key, [](GgufType t) { return !is_float(t) && t != GgufType::string; }, "an array of integers");
+  const GgufArray* array =
+      find_array(*this, key, [](GgufType t) { return !is_float(t) && t != GgufType::string; }, "an array of integers");
   std::vector<std::int64_t> out(array == nullptr ? 0 : array->count);
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = integer_element(*array, i);
   return out;
@@ -321,7 +373,8 @@ std::vector<float> GgufFile::find_floats(std::string_view key) const {
   const GgufArray* array = find_array(*this, key, is_float, "an array of floats");
   std::vector<float> out(array == nullptr ? 0 : array->count);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = array->type == GgufType::f32 ? element<float>(array->bytes, i) : static_cast<float>(element<double>(array->bytes, i));
+    out[i] =
+        array->type == GgufType::f32 ? element<float>(array->bytes, i) : static_cast<float>(element<double>(array->bytes, i));
   }
   return out;
 }

@@ -21,7 +21,7 @@ enum class GgufType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, 
 std::string_view name_of(GgufType type);
 
 struct GgufArray {
-  GgufType type;                          // of the elements
+  GgufType type;  // of the elements
   std::uint64_t count = 0;
   std::span<const std::byte> bytes;       // numbers, as they lie in the file
   std::vector<std::string_view> strings;  // strings, into the file
@@ -44,8 +44,8 @@ struct GgufTensor {
   TensorView view;
 };
 
-// Versions 2 and 3, little-endian. Everything is checked before it is used: see reference tests for the rules. Views point into the
-// mapped file and live as long as this object (moves included). Immutable after open.
+// Versions 2 and 3, little-endian. Everything is checked before it is used: see reference tests for the rules. Views point into
+// the mapped file and live as long as this object (moves included). Immutable after open.
 class GgufFile {
  public:
   // Throws Error: not_found, io, bad_model with file, place, field, fact and bound; unsupported for split files.
@@ -55,7 +55,7 @@ class GgufFile {
   std::uint64_t size() const { return map_.bytes().size(); }
   std::uint32_t version() const { return version_; }
   std::uint64_t alignment() const { return alignment_; }
-  const std::vector<GgufEntry>& entries() const { return entries_; }    // in the file's order
+  const std::vector<GgufEntry>& entries() const { return entries_; }  // in the file's order
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find_tensor(std::string_view name) const;
 

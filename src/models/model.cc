@@ -13,7 +13,8 @@ std::uint64_t Model::tensor_bytes() const {
 
 Model Model::open(const std::string& path) {
   if (path.ends_with(".safetensors")) {
-    fail(ErrorKind::unsupported, "{}: SafeTensors and HuggingFace folders are not supported by this build, give a GGUF file", printable(path, 512));
+    fail(ErrorKind::unsupported, "{}: SafeTensors and HuggingFace folders are not supported by this build, give a GGUF file",
+         printable(path, 512));
   }
   Model model(GgufFile::open(path));
   model.config_ = read_config(model.file_);
@@ -25,7 +26,8 @@ const GgufTensor& Model::require(const std::string& name, const Shape& shape) co
   const GgufTensor* tensor = file_.find_tensor(name);
   if (tensor == nullptr) fail(ErrorKind::bad_model, "{}: tensor '{}' is missing", printable(file_.path(), 512), name);
   if (tensor->view.shape != shape) {
-    fail(ErrorKind::bad_model, "{}: tensor '{}' has shape {}, the config asks for {}", printable(file_.path(), 512), name, tensor->view.shape.text(), shape.text());
+    fail(ErrorKind::bad_model, "{}: tensor '{}' has shape {}, the config asks for {}", printable(file_.path(), 512), name,
+         tensor->view.shape.text(), shape.text());
   }
   return *tensor;
 }
@@ -38,17 +40,22 @@ WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int6
   WeightTensor weight{base + ".weight", require(base + ".weight", {{rows, cols}}).view};
   if (file_.find_tensor(base + ".scale") == nullptr) return weight;
   const TensorView scale = require(base + ".scale", {{1}}).view;
-  if (scale.type != DataType::f32) fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be F32", printable(file_.path(), 512), base, info(scale.type).name);
+  if (scale.type != DataType::f32)
+    fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be F32", printable(file_.path(), 512), base,
+         info(scale.type).name);
   Cursor in(scale.bytes, file_.path());
   weight.scale = in.number<float>("scale");
-  if (!(weight.scale > -1e30f && weight.scale < 1e30f)) fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be finite", printable(file_.path(), 512), base, weight.scale);
+  if (!(weight.scale > -1e30f && weight.scale < 1e30f))
+    fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be finite", printable(file_.path(), 512), base,
+         weight.scale);
   return weight;
 }
 
 WeightTensor Model::vector(const std::string& name, std::int64_t size) const {
   const TensorView view = require(name, {{size}}).view;
   if (view.type != DataType::f32 && view.type != DataType::f16 && view.type != DataType::bf16) {
-    fail(ErrorKind::bad_model, "{}: tensor '{}' is {}, it must be F32, F16 or BF16", printable(file_.path(), 512), name, info(view.type).name);
+    fail(ErrorKind::bad_model, "{}: tensor '{}' is {}, it must be F32, F16 or BF16", printable(file_.path(), 512), name,
+         info(view.type).name);
   }
   return {name, view};
 }
@@ -76,10 +83,12 @@ LayerTensors Model::layer(std::int64_t index) const {
 
 void Model::find_tensors() {
   const GgufTensor* embedding = file_.find_tensor("token_embd.weight");
-  if (embedding == nullptr) fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' is missing", printable(file_.path(), 512));
+  if (embedding == nullptr)
+    fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' is missing", printable(file_.path(), 512));
   const Shape& shape = embedding->view.shape;
   if (shape.dims.size() != 2 || shape.cols() != config_.n_embd || shape.rows() > std::int64_t{1} << 24) {
-    fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' has shape {}, the config asks for (vocabulary, {})", printable(file_.path(), 512), shape.text(), config_.n_embd);
+    fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' has shape {}, the config asks for (vocabulary, {})",
+         printable(file_.path(), 512), shape.text(), config_.n_embd);
   }
   config_.n_vocab = shape.rows();
   token_embd_ = {"token_embd.weight", embedding->view};

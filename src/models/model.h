@@ -11,9 +11,9 @@
 namespace bitnet {
 
 struct WeightTensor {
-  std::string name;   // as the file writes it
-  TensorView view;    // into the file's map
-  float scale = 1;    // of its companion tensor "....scale", multiplied after the matmul
+  std::string name;  // as the file writes it
+  TensorView view;   // into the file's map
+  float scale = 1;   // of its companion tensor "....scale", multiplied after the matmul
 };
 
 struct LayerTensors {
@@ -30,9 +30,9 @@ class Model {
   const ModelConfig& config() const { return config_; }
   const GgufFile& file() const { return file_; }
   const WeightTensor& token_embd() const { return token_embd_; }
-  const std::optional<WeightTensor>& output() const { return output_; }          // absent: the head is token_embd
+  const std::optional<WeightTensor>& output() const { return output_; }            // absent: the head is token_embd
   const std::optional<WeightTensor>& output_norm() const { return output_norm_; }  // always there
-  const std::optional<WeightTensor>& rope_freqs() const { return rope_freqs_; }  // (rope_dim / 2) divisors of the frequencies
+  const std::optional<WeightTensor>& rope_freqs() const { return rope_freqs_; }    // (rope_dim / 2) divisors of the frequencies
   const std::vector<LayerTensors>& layers() const { return layers_; }
   std::uint64_t tensor_bytes() const;
 

@@ -30,7 +30,8 @@ const Architecture& find_architecture(const GgufFile& file) {
     if (a.name == *name) return a;
     known += (known.empty() ? "" : ", ") + std::string(a.name);
   }
-  fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", printable(file.path(), 512), printable(*name), known);
+  fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", printable(file.path(), 512),
+       printable(*name), known);
 }
 
 // Reads the keys of one architecture, naming them in full in every error.
@@ -68,18 +69,22 @@ class Keys {
     for (const std::int64_t v : values) {
       if (v != values.front()) bad(name, "differs between layers, which is not supported");
     }
-    if (values.front() < low || values.front() > high) bad(name, fmt::format("is {}, allowed are {} to {}", values.front(), low, high));
+    if (values.front() < low || values.front() > high)
+      bad(name, fmt::format("is {}, allowed are {} to {}", values.front(), low, high));
     return values.front();
   }
 
   std::optional<float> find_float(std::string_view name, double low, double high) const {
     const auto value = file_.find_number(prefix_ + std::string(name));
     if (!value) return std::nullopt;
-    if (!(*value > low && *value <= high)) bad(name, fmt::format("is {}, it must be above {} and at most {}", *value, low, high));
+    if (!(*value > low && *value <= high))
+      bad(name, fmt::format("is {}, it must be above {} and at most {}", *value, low, high));
     return static_cast<float>(*value);
   }
 
-  std::optional<std::string_view> find_string(std::string_view name) const { return file_.find_string(prefix_ + std::string(name)); }
+  std::optional<std::string_view> find_string(std::string_view name) const {
+    return file_.find_string(prefix_ + std::string(name));
+  }
 
  private:
   const GgufFile& file_;
@@ -90,14 +95,18 @@ void read_heads(const Keys& keys, ModelConfig& c) {
   c.n_head = keys.uniform("attention.head_count", 0, 1, max_heads);
   if (c.n_head == 0) keys.bad("attention.head_count", "is missing");
   c.n_head_kv = keys.uniform("attention.head_count_kv", c.n_head, 1, max_heads);
-  if (c.n_head % c.n_head_kv != 0) keys.bad("attention.head_count_kv", fmt::format("is {}, it must divide the {} heads", c.n_head_kv, c.n_head));
+  if (c.n_head % c.n_head_kv != 0)
+    keys.bad("attention.head_count_kv", fmt::format("is {}, it must divide the {} heads", c.n_head_kv, c.n_head));
   const auto key_length = keys.find("attention.key_length", 1, max_head_dim);
   const auto value_length = keys.find("attention.value_length", 1, max_head_dim);
-  if (!key_length && c.n_embd % c.n_head != 0) keys.bad("attention.head_count", fmt::format("is {}, it must divide the {} of embedding_length", c.n_head, c.n_embd));
+  if (!key_length && c.n_embd % c.n_head != 0)
+    keys.bad("attention.head_count", fmt::format("is {}, it must divide the {} of embedding_length", c.n_head, c.n_embd));
   c.head_dim = key_length.value_or(c.n_embd / c.n_head);
-  if (c.head_dim < 1 || c.head_dim > max_head_dim) keys.bad("attention.head_count", fmt::format("gives heads of {} elements, allowed are 1 to {}", c.head_dim, max_head_dim));
+  if (c.head_dim < 1 || c.head_dim > max_head_dim)
+    keys.bad("attention.head_count", fmt::format("gives heads of {} elements, allowed are 1 to {}", c.head_dim, max_head_dim));
   if (value_length.value_or(c.head_dim) != c.head_dim) {
-    keys.bad("attention.value_length", fmt::format("is {}, keys have {}: different lengths are not supported", *value_length, c.head_dim));
+    keys.bad("attention.value_length",
+             fmt::format("is {}, keys have {}: different lengths are not supported", *value_length, c.head_dim));
   }
   c.rope_dim = keys.find("rope.dimension_count", 2, c.head_dim).value_or(c.head_dim);
   if (c.rope_dim % 2 != 0) keys.bad("rope.dimension_count", fmt::format("is {}, it must be even", c.rope_dim));
@@ -144,7 +153,8 @@ ModelConfig read_config(const GgufFile& file) {
   const auto eps = keys.find_float("attention.layer_norm_rms_epsilon", 0, 1);
   if (!eps) keys.bad("attention.layer_norm_rms_epsilon", "is missing");
   c.rms_eps = *eps;
-  if (keys.find("expert_count", 0, 1 << 20).value_or(0) > 0) keys.bad("expert_count", "is not 0: mixtures of experts are not supported");
+  if (keys.find("expert_count", 0, 1 << 20).value_or(0) > 0)
+    keys.bad("expert_count", "is not 0: mixtures of experts are not supported");
   read_heads(keys, c);
   read_rope(keys, c);
   read_activation(keys, c);

@@ -14,10 +14,10 @@ class GgufFile;
 
 // A model family is a row of data. Sources: the architectures of llama.cpp and the HuggingFace models they come from.
 struct Architecture {
-  std::string_view name;    // general.architecture, also the prefix of its keys
+  std::string_view name;  // general.architecture, also the prefix of its keys
   Activation activation;
-  RopeKind rope_kind;       // norm where converters permuted queries and keys
-  bool sub_norms;           // attn_sub_norm and ffn_sub_norm before the output and down projections
+  RopeKind rope_kind;  // norm where converters permuted queries and keys
+  bool sub_norms;      // attn_sub_norm and ffn_sub_norm before the output and down projections
 };
 
 std::span<const Architecture> architectures();
@@ -25,22 +25,22 @@ std::span<const Architecture> architectures();
 // Plain values, checked: every size is in bounds, heads divide, floats are finite.
 struct ModelConfig {
   std::string architecture;
-  std::string name;                 // general.name, for display only
+  std::string name;  // general.name, for display only
   std::int64_t n_layer = 0, n_embd = 0, n_ff = 0, n_head = 0, n_head_kv = 0;
-  std::int64_t head_dim = 0;        // of queries, keys and values
-  std::int64_t rope_dim = 0;        // rotated elements of a head, even, at most head_dim
-  std::int64_t n_vocab = 0;         // rows of token_embd
-  std::int64_t n_ctx = 0;           // positions the model was trained for
+  std::int64_t head_dim = 0;  // of queries, keys and values
+  std::int64_t rope_dim = 0;  // rotated elements of a head, even, at most head_dim
+  std::int64_t n_vocab = 0;   // rows of token_embd
+  std::int64_t n_ctx = 0;     // positions the model was trained for
   float rms_eps = 0, rope_theta = 0;
-  float rope_linear_factor = 1;     // positions are divided by it
-  float attention_scale = 0;        // 1 / sqrt(head_dim)
+  float rope_linear_factor = 1;  // positions are divided by it
+  float attention_scale = 0;     // 1 / sqrt(head_dim)
   Activation activation = Activation::silu;
   RopeKind rope_kind = RopeKind::norm;
   bool sub_norms = false;
 };
 
-// Reads the keys of the file's architecture; n_vocab stays 0. Throws Error{bad_model} naming the key, Error{unsupported} for what the
-// family can say but this build cannot do (another rope scaling, an unknown architecture).
+// Reads the keys of the file's architecture; n_vocab stays 0. Throws Error{bad_model} naming the key, Error{unsupported} for
+// what the family can say but this build cannot do (another rope scaling, an unknown architecture).
 ModelConfig read_config(const GgufFile& file);
 
 }  // namespace bitnet

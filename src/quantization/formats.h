@@ -18,8 +18,8 @@ void unpack(const std::byte* bytes, std::int64_t first, std::int64_t n, std::uin
 namespace bitnet::tq1_0 {
 
 constexpr std::int64_t block = 256, block_bytes = 54;
-float scale(const std::byte* block_start);                            // of one block
-void unpack(const std::byte* block_start, std::uint8_t* codes);      // of one block
+float scale(const std::byte* block_start);                       // of one block
+void unpack(const std::byte* block_start, std::uint8_t* codes);  // of one block
 
 }  // namespace bitnet::tq1_0
 

@@ -1,7 +1,7 @@
 // I2_S: 2 bits a weight in blocks of 128, one float32 scale behind the tensor (bitnet.cpp, the layout of every published file).
 //
-// Byte j of a block of 32 holds weights j, j + 32, j + 64, j + 96 in bits 7-6, 5-4, 3-2, 1-0. The same on every processor: a build of
-// bitnet.cpp for ARM once read blocks of 64, and no published file is like that.
+// Byte j of a block of 32 holds weights j, j + 32, j + 64, j + 96 in bits 7-6, 5-4, 3-2, 1-0. The same on every processor: a
+// build of bitnet.cpp for ARM once read blocks of 64, and no published file is like that.
 #include <cstring>
 
 #include "common/half.h"

@@ -89,26 +89,39 @@ std::optional<float> ternary_scale(const TensorView& tensor, std::string_view na
       if (!std::isfinite(scale)) bad(name, "the I2_S scale behind the codes is not finite");
       return scale;
     }
-    case DataType::tq1_0: return uniform_block_scale<tq1_0::block_bytes>(tensor, name, tq1_0::scale);
-    case DataType::tq2_0: return uniform_block_scale<tq2_0::block_bytes>(tensor, name, tq2_0::scale);
+    case DataType::tq1_0:
+      return uniform_block_scale<tq1_0::block_bytes>(tensor, name, tq1_0::scale);
+    case DataType::tq2_0:
+      return uniform_block_scale<tq2_0::block_bytes>(tensor, name, tq2_0::scale);
     case DataType::f32:
     case DataType::f16:
-    case DataType::bf16: return uniform_magnitude(tensor);
-    default: return std::nullopt;
+    case DataType::bf16:
+      return uniform_magnitude(tensor);
+    default:
+      return std::nullopt;
   }
 }
 
 void unpack_row(const TensorView& tensor, std::string_view name, std::int64_t row, std::uint8_t* codes) {
   const std::int64_t cols = tensor.shape.cols();
   switch (tensor.type) {
-    case DataType::i2_s: i2_s::unpack(tensor.bytes.data(), row * cols, cols, codes); break;
-    case DataType::tq1_0: unpack_blocks<tq1_0::block, tq1_0::block_bytes>(tensor, row, codes, tq1_0::scale, tq1_0::unpack); break;
-    case DataType::tq2_0: unpack_blocks<tq2_0::block, tq2_0::block_bytes>(tensor, row, codes, tq2_0::scale, tq2_0::unpack); break;
-    default: unpack_float_row(tensor, row, codes); return;
+    case DataType::i2_s:
+      i2_s::unpack(tensor.bytes.data(), row * cols, cols, codes);
+      break;
+    case DataType::tq1_0:
+      unpack_blocks<tq1_0::block, tq1_0::block_bytes>(tensor, row, codes, tq1_0::scale, tq1_0::unpack);
+      break;
+    case DataType::tq2_0:
+      unpack_blocks<tq2_0::block, tq2_0::block_bytes>(tensor, row, codes, tq2_0::scale, tq2_0::unpack);
+      break;
+    default:
+      unpack_float_row(tensor, row, codes);
+      return;
   }
   const void* three = std::memchr(codes, 3, static_cast<std::size_t>(cols));
   if (three != nullptr) {
-    bad(name, fmt::format("row {}, column {} has code 3, ternary codes are 0 to 2", row, static_cast<const std::uint8_t*>(three) - codes));
+    bad(name, fmt::format("row {}, column {} has code 3, ternary codes are 0 to 2", row,
+                          static_cast<const std::uint8_t*>(three) - codes));
   }
 }
 

@@ -1,4 +1,5 @@
-// TQ1_0 (base 3) and TQ2_0 (2 bits): ternary blocks of 256 with a half-precision scale each (llama.cpp; drawings in docs/formats.md).
+// TQ1_0 (base 3) and TQ2_0 (2 bits): ternary blocks of 256 with a half-precision scale each (llama.cpp; drawings in
+// docs/formats.md).
 #include "common/half.h"
 #include "quantization/formats.h"
 

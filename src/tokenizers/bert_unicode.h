@@ -5,7 +5,8 @@
 
 namespace bitnet {
 
-// HuggingFace's normaliser for BERT knows Unicode 8: marks, punctuation and format characters that came later are nothing special to it.
+// HuggingFace's normaliser for BERT knows Unicode 8: marks, punctuation and format characters that came later are nothing
+// special to it.
 unicode::Category bert_category(char32_t code);
 
 }  // namespace bitnet

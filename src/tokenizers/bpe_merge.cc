@@ -41,13 +41,17 @@ MergeTable read_merges(const std::vector<std::string>& merges, const Tokenizer& 
     // Parts hold no spaces of their own: byte-level vocabularies write them as U+0120, SentencePiece ones as U+2581.
     const std::size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merge.size()) {
-      fail(ErrorKind::bad_model, "tokenizer: merge {} is '{}', it must be two tokens with a space between", i, printable(merge));
+      fail(ErrorKind::bad_model, "tokenizer: merge {} is '{}', it must be two tokens with a space between", i,
+           printable(merge));
     }
     const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
     whole.assign(left).append(right);
     const auto left_id = tokenizer.find(left), right_id = tokenizer.find(right), result = tokenizer.find(whole);
     if (!left_id || !right_id || !result) {
-      fail(ErrorKind::bad_model, "tokenizer: merge {} is '{}', but '{}' is no token", i, printable(merge), printable(!left_id ? left : !right_id ? right : std::string_view(whole)));
+      fail(ErrorKind::bad_model, "tokenizer: merge {} is '{}', but '{}' is no token", i, printable(merge),
+           printable(!left_id    ? left
+                     : !right_id ? right
+                                 : std::string_view(whole)));
     }
     table.add(*left_id, *right_id, *result);
   }

@@ -23,8 +23,9 @@ struct BpeMerge {
   TokenId id;       // of the result
 };
 
-// Memory that encode calls reuse from word to word. Short words, nearly all there are, look at every pair for each merge. Long ones keep
-// positions by priority: pairs mostly come in from left to right, so a queue serves where a heap would cost a logarithm.
+// Memory that encode calls reuse from word to word. Short words, nearly all there are, look at every pair for each merge. Long
+// ones keep positions by priority: pairs mostly come in from left to right, so a queue serves where a heap would cost a
+// logarithm.
 class BpeMerger {
  public:
   std::vector<BpeSymbol> symbols;  // in: the word; out: what is left, in order
@@ -109,7 +110,8 @@ class BpeMerger {
       push(left, lookup);
       if (previous_[at(left)] >= 0) push(previous_[at(left)], lookup);
     }
-    symbols.erase(std::remove_if(symbols.begin(), symbols.end(), [](const BpeSymbol& s) { return s.size == 0; }), symbols.end());
+    symbols.erase(std::remove_if(symbols.begin(), symbols.end(), [](const BpeSymbol& s) { return s.size == 0; }),
+                  symbols.end());
   }
 
   static std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
@@ -130,7 +132,8 @@ class BpeMerger {
 class MergeTable {
  public:
   void reserve(std::size_t merges);
-  void add(TokenId left, TokenId right, TokenId result);  // the rank is the count of merges added before; repeated pairs keep the first
+  void add(TokenId left, TokenId right,
+           TokenId result);  // the rank is the count of merges added before; repeated pairs keep the first
   std::optional<BpeMerge> find(TokenId left, TokenId right) const;
   bool empty() const { return count_ == 0; }
 
@@ -146,8 +149,8 @@ class MergeTable {
   std::size_t count_ = 0;
 };
 
-// Reads "left right" merges against the vocabulary. Throws Error{bad_model} naming the merge that has no space, or whose parts or
-// result are no tokens.
+// Reads "left right" merges against the vocabulary. Throws Error{bad_model} naming the merge that has no space, or whose parts
+// or result are no tokens.
 MergeTable read_merges(const std::vector<std::string>& merges, const Tokenizer& tokenizer);
 
 }  // namespace bitnet

@@ -89,7 +89,8 @@ class ByteBpe final : public VocabularyTokenizer {
     for (std::size_t i = 0; i < word.size(); ++i) {
       const auto byte = static_cast<unsigned char>(word[i]);
       const TokenId id = byte_tokens_[byte] >= 0 ? byte_tokens_[byte] : vocabulary_.unk.value_or(-1);
-      if (id < 0) continue;  // as HuggingFace's tokenizers: some vocabularies leave out bytes that were rare in their training text
+      if (id < 0)
+        continue;  // as HuggingFace's tokenizers: some vocabularies leave out bytes that were rare in their training text
       merger.symbols.push_back({id, static_cast<std::uint32_t>(i), 1});
     }
     merger.merge([&](const BpeSymbol& left, const BpeSymbol& right) { return merges_.find(left.id, right.id); });
@@ -123,7 +124,8 @@ std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary) {
   const bool named = !vocabulary.pre.empty() && vocabulary.pre != "default";
   if (named) {
     const std::optional<PreTokenizer> pre = pre_tokenizer_by_name(vocabulary.pre);
-    if (!pre) fail(ErrorKind::bad_model, "tokenizer.ggml.pre is '{}', which is not a known pre-tokenizer", printable(vocabulary.pre));
+    if (!pre)
+      fail(ErrorKind::bad_model, "tokenizer.ggml.pre is '{}', which is not a known pre-tokenizer", printable(vocabulary.pre));
     options.pre = *pre;
   } else if (is_llama3(vocabulary)) {
     options.pre = PreTokenizer::llama3;

@@ -18,7 +18,8 @@ Charsmap::Charsmap(std::string_view blob) {
   }
   for (std::size_t at = 4; at < 4 + size; at += 4) units_.push_back(number(at));
   texts_ = std::string(blob.substr(4 + size));
-  if (texts_.empty() || texts_.back() != '\0') fail(ErrorKind::bad_model, "tokenizer: the charsmap's texts do not end with NUL");
+  if (texts_.empty() || texts_.back() != '\0')
+    fail(ErrorKind::bad_model, "tokenizer: the charsmap's texts do not end with NUL");
 }
 
 Charsmap::Match Charsmap::longest(std::string_view text) const {

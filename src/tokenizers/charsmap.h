@@ -16,7 +16,7 @@ class Charsmap {
   explicit Charsmap(std::string_view blob);  // throws Error{bad_model}; an empty blob changes nothing
 
   struct Match {
-    std::size_t size;             // bytes of the text replaced; 0 when nothing matches
+    std::size_t size;  // bytes of the text replaced; 0 when nothing matches
     std::string_view replacement;
   };
   Match longest(std::string_view text) const;

@@ -35,7 +35,8 @@ std::string ChatTemplate::render(const nlohmann::ordered_json& context) const {
 }
 
 std::string_view bitnet_2b_template() {
-  return "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+  return "{% for message in messages %}{{ message['role'] | capitalize }}: {{ message['content'] | trim }}<|eot_id|>{% endfor "
+         "%}"
          "{% if add_generation_prompt %}Assistant: {% endif %}";
 }
 

@@ -11,9 +11,9 @@ namespace bitnet {
 
 // A template comes out of a model file and is untrusted: these bounds end it with an Error.
 struct TemplateLimits {
-  std::uint64_t steps = 1'000'000;          // evaluated nodes
-  std::uint64_t output_bytes = 4u << 20;    // of the result and of any one intermediate string
-  int depth = 64;                           // nesting of syntax, calls and values
+  std::uint64_t steps = 1'000'000;        // evaluated nodes
+  std::uint64_t output_bytes = 4u << 20;  // of the result and of any one intermediate string
+  int depth = 64;                         // nesting of syntax, calls and values
 };
 
 // The Jinja subset that published chat templates use, with transformers' settings: trim_blocks, lstrip_blocks, loop controls,

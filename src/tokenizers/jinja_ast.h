@@ -18,12 +18,32 @@ struct Argument {
 };
 
 enum class Op : std::uint8_t {
-  literal, name, list, tuple, dict,   // children: items; for a dict key, value, key, value
-  attribute, subscript, slice, call,  // children[0] is the object; a slice has begin, end, step behind it, null where absent
-  filter, test,                       // text is the name, children[0] the input
-  negate, plus, logical_not, logical_and, logical_or, conditional,  // conditional: value, condition, other or null
-  add, subtract, multiply, divide, floor_divide, modulo, power, concat,
-  compare,                            // children: operands; operators in `comparisons`
+  literal,
+  name,
+  list,
+  tuple,
+  dict,  // children: items; for a dict key, value, key, value
+  attribute,
+  subscript,
+  slice,
+  call,  // children[0] is the object; a slice has begin, end, step behind it, null where absent
+  filter,
+  test,  // text is the name, children[0] the input
+  negate,
+  plus,
+  logical_not,
+  logical_and,
+  logical_or,
+  conditional,  // conditional: value, condition, other or null
+  add,
+  subtract,
+  multiply,
+  divide,
+  floor_divide,
+  modulo,
+  power,
+  concat,
+  compare,  // children: operands; operators in `comparisons`
 };
 
 struct Expression {
@@ -37,7 +57,21 @@ struct Expression {
   std::vector<std::string> comparisons;  // "==", "in", "not in", ...
 };
 
-enum class Statement : std::uint8_t { text, output, conditional, loop, set, set_block, macro, call, filter, with, scope, break_loop, continue_loop };
+enum class Statement : std::uint8_t {
+  text,
+  output,
+  conditional,
+  loop,
+  set,
+  set_block,
+  macro,
+  call,
+  filter,
+  with,
+  scope,
+  break_loop,
+  continue_loop
+};
 
 struct Block;
 using Body = std::vector<std::unique_ptr<Block>>;
@@ -55,14 +89,14 @@ struct Parameter {
 struct Block {
   Statement kind;
   int line;
-  std::string text;                  // of text; the name of a macro
-  Node value;                        // output, the iterable, the value of a set, the call or filter
-  Node condition;                    // of a loop with `if`
-  std::vector<std::string> targets;  // of set and loop
-  std::string attribute;             // set ns.attribute
-  std::vector<Branch> branches;      // of conditional
-  std::vector<Parameter> parameters; // of macro, call and with
-  Body body, otherwise;              // otherwise: the else of a loop
+  std::string text;                   // of text; the name of a macro
+  Node value;                         // output, the iterable, the value of a set, the call or filter
+  Node condition;                     // of a loop with `if`
+  std::vector<std::string> targets;   // of set and loop
+  std::string attribute;              // set ns.attribute
+  std::vector<Branch> branches;       // of conditional
+  std::vector<Parameter> parameters;  // of macro, call and with
+  Body body, otherwise;               // otherwise: the else of a loop
 };
 
 }  // namespace bitnet::jinja

@@ -10,9 +10,12 @@ namespace bitnet::jinja {
 List Interpreter::iterate(const Value& value) {
   List items;
   switch (value.kind()) {
-    case Kind::undefined: break;
+    case Kind::undefined:
+      break;
     case Kind::list:
-    case Kind::tuple: items = value.items(); break;
+    case Kind::tuple:
+      items = value.items();
+      break;
     case Kind::dict:
       for (const auto& pair : value.pairs()) items.push_back(pair.first);
       break;
@@ -22,7 +25,8 @@ List Interpreter::iterate(const Value& value) {
       for (const char32_t code : codes) items.emplace_back(from_code_points({&code, 1}));
       break;
     }
-    default: template_error(fmt::format("an object of type {} cannot be iterated", type_name(value)));
+    default:
+      template_error(fmt::format("an object of type {} cannot be iterated", type_name(value)));
   }
   budget_.elements(items.size() / 8);
   return items;
@@ -33,7 +37,8 @@ Value Interpreter::loop_value(const List& items, std::size_t index, const std::s
   Dict pairs;
   const auto add = [&](const char* name, Value value) { pairs.emplace_back(Value(std::string(name)), std::move(value)); };
   add("index", Value(i + 1)), add("index0", Value(i)), add("revindex", Value(n - i)), add("revindex0", Value(n - i - 1));
-  add("first", Value(i == 0)), add("last", Value(i + 1 == n)), add("length", Value(n)), add("depth", Value(std::int64_t{1})), add("depth0", Value(std::int64_t{0}));
+  add("first", Value(i == 0)), add("last", Value(i + 1 == n)), add("length", Value(n)), add("depth", Value(std::int64_t{1})),
+      add("depth0", Value(std::int64_t{0}));
   add("previtem", index > 0 ? items[index - 1] : Value::undefined("previtem"));
   add("nextitem", index + 1 < items.size() ? items[index + 1] : Value::undefined("nextitem"));
   const auto method = [&](Callable::Kind kind, const char* name) {
@@ -45,7 +50,8 @@ Value Interpreter::loop_value(const List& items, std::size_t index, const std::s
 }
 
 Value Interpreter::attribute(const Value& object, const std::string& name) {
-  if (object.is(Kind::undefined)) template_error(fmt::format("'{}' is undefined, it has no '{}'", printable(object.text()), printable(name)));
+  if (object.is(Kind::undefined))
+    template_error(fmt::format("'{}' is undefined, it has no '{}'", printable(object.text()), printable(name)));
   if (name.starts_with('_')) return Value::undefined(name);
   if (has_method(object, name)) {
     Callable method{.kind = Callable::Kind::method, .name = name, .self = object, .caller = {}, .previous = {}};
@@ -78,13 +84,17 @@ Value Interpreter::subscript(const Value& object, const Value& key) {
 
 Value Interpreter::call(const Callable& callable, const CallArguments& arguments, const Value& caller) {
   switch (callable.kind) {
-    case Callable::Kind::macro: return call_macro(callable, arguments, caller);
-    case Callable::Kind::function: return call_function(callable.name, arguments);
-    case Callable::Kind::method: return call_method(*this, callable.self, callable.name, arguments);
+    case Callable::Kind::macro:
+      return call_macro(callable, arguments, caller);
+    case Callable::Kind::function:
+      return call_function(callable.name, arguments);
+    case Callable::Kind::method:
+      return call_method(*this, callable.self, callable.name, arguments);
     case Callable::Kind::loop_cycle:
       if (arguments.positional.empty()) template_error("loop.cycle needs values");
       return arguments.positional[callable.index % arguments.positional.size()];
-    case Callable::Kind::loop_changed: break;
+    case Callable::Kind::loop_changed:
+      break;
   }
   const Value now = Value::list(arguments.positional, true);
   const bool changed = !equal(*callable.previous, now);
@@ -96,19 +106,24 @@ Value Interpreter::call_macro(const Callable& callable, const CallArguments& arg
   const Level level(budget_);
   const Block& macro = *callable.macro;
   if (arguments.positional.size() > macro.parameters.size()) {
-    template_error(fmt::format("{} takes {} arguments, {} are given", printable(callable.name), macro.parameters.size(), arguments.positional.size()));
+    template_error(fmt::format("{} takes {} arguments, {} are given", printable(callable.name), macro.parameters.size(),
+                               arguments.positional.size()));
   }
   Scope scope;
   for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
     const Parameter& parameter = macro.parameters[i];
     const Value* given = arguments.find(parameter.name, i);
-    scope[parameter.name] = given != nullptr ? *given : parameter.fallback ? evaluate(*parameter.fallback) : Value::undefined(parameter.name);
+    scope[parameter.name] = given != nullptr     ? *given
+                            : parameter.fallback ? evaluate(*parameter.fallback)
+                                                 : Value::undefined(parameter.name);
   }
   for (const auto& [name, value] : arguments.named) {
-    if (scope.find(name) == scope.end()) template_error(fmt::format("{} has no argument '{}'", printable(callable.name), printable(name)));
+    if (scope.find(name) == scope.end())
+      template_error(fmt::format("{} has no argument '{}'", printable(callable.name), printable(name)));
   }
   if (!caller.is(Kind::undefined)) scope["caller"] = caller;
-  // A macro sees what stands at the top of the template, not where it is called from; what a call block holds sees its surroundings.
+  // A macro sees what stands at the top of the template, not where it is called from; what a call block holds sees its
+  // surroundings.
   std::vector<Scope> outside;
   if (macro.kind == Statement::macro) outside.assign(scopes_.begin() + 1, scopes_.end()), scopes_.resize(1);
   scopes_.push_back(std::move(scope));
@@ -120,7 +135,8 @@ Value Interpreter::call_macro(const Callable& callable, const CallArguments& arg
 }
 
 Value Interpreter::call_function(const std::string& name, const CallArguments& arguments) {
-  if (name == "raise_exception") template_error(arguments.positional.empty() ? "" : printable(to_text(arguments.positional[0]), 512));
+  if (name == "raise_exception")
+    template_error(arguments.positional.empty() ? "" : printable(to_text(arguments.positional[0]), 512));
   if (name == "namespace" || name == "dict") {
     Dict pairs;
     if (!arguments.positional.empty() && arguments.positional[0].is(Kind::dict)) pairs = arguments.positional[0].pairs();

@@ -18,7 +18,8 @@ std::vector<Node> both(Node a, Node b) {
 Value parse_integer(const std::string& digits, int line) {
   std::int64_t value = 0;
   for (const char c : digits) {
-    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, c - '0', &value)) syntax_error(line, "a number does not fit 64 bits");
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, c - '0', &value))
+      syntax_error(line, "a number does not fit 64 bits");
   }
   return Value(value);
 }
@@ -26,7 +27,8 @@ Value parse_integer(const std::string& digits, int line) {
 }  // namespace
 
 ExpressionParser::Nesting::Nesting(ExpressionParser& parser) : parser_(parser) {
-  if (++parser.nesting_ > parser.max_depth_) syntax_error(parser.peek().line, fmt::format("nesting is deeper than {}", parser.max_depth_));
+  if (++parser.nesting_ > parser.max_depth_)
+    syntax_error(parser.peek().line, fmt::format("nesting is deeper than {}", parser.max_depth_));
 }
 
 void ExpressionParser::unexpected(std::string_view wanted) const {
@@ -185,15 +187,19 @@ Node ExpressionParser::parse_primary() {
   const Token& t = peek();
   const int line = t.line;
   switch (t.type) {
-    case TokenType::name: return parse_name();
+    case TokenType::name:
+      return parse_name();
     case TokenType::string: {
       std::string text;
       while (peek().type == TokenType::string) text += take().text;  // neighbours join, as in Python
       return literal(line, Value(std::move(text)));
     }
-    case TokenType::integer: return literal(line, parse_integer(take().text, line));
-    case TokenType::real: return literal(line, Value(std::strtod(take().text.c_str(), nullptr)));
-    default: break;
+    case TokenType::integer:
+      return literal(line, parse_integer(take().text, line));
+    case TokenType::real:
+      return literal(line, Value(std::strtod(take().text.c_str(), nullptr)));
+    default:
+      break;
   }
   if (skip_op("(")) {
     if (skip_op(")")) return node(Op::tuple, line);
@@ -332,8 +338,10 @@ Node ExpressionParser::parse_test(Node input) {
     child.push_back(std::move(input));
     made = node(Op::test, line, std::move(child), name);
     const TokenType next = peek().type;
-    const bool word = next == TokenType::name && !is_name("else") && !is_name("or") && !is_name("and") && !is_name("is") && !is_name("if") && !is_name("in") && !is_name("not");
-    if (word || next == TokenType::string || next == TokenType::integer || next == TokenType::real || is_op("[") || is_op("{")) {
+    const bool word = next == TokenType::name && !is_name("else") && !is_name("or") && !is_name("and") && !is_name("is") &&
+                      !is_name("if") && !is_name("in") && !is_name("not");
+    if (word || next == TokenType::string || next == TokenType::integer || next == TokenType::real || is_op("[") ||
+        is_op("{")) {
       Argument argument{"", parse_postfix(parse_primary())};
       deepen(*made, argument.value);
       made->arguments.push_back(std::move(argument));

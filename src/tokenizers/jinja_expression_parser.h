@@ -26,8 +26,12 @@ class ExpressionParser {
  protected:
   const Token& peek(std::size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
   const Token& take() { return tokens_[at_ + 1 < tokens_.size() ? at_++ : at_]; }
-  bool is_op(std::string_view op, std::size_t ahead = 0) const { return peek(ahead).type == TokenType::op && peek(ahead).text == op; }
-  bool is_name(std::string_view name, std::size_t ahead = 0) const { return peek(ahead).type == TokenType::name && peek(ahead).text == name; }
+  bool is_op(std::string_view op, std::size_t ahead = 0) const {
+    return peek(ahead).type == TokenType::op && peek(ahead).text == op;
+  }
+  bool is_name(std::string_view name, std::size_t ahead = 0) const {
+    return peek(ahead).type == TokenType::name && peek(ahead).text == name;
+  }
   bool skip_op(std::string_view op) { return is_op(op) ? (take(), true) : false; }
   bool skip_name(std::string_view name) { return is_name(name) ? (take(), true) : false; }
   [[noreturn]] void unexpected(std::string_view wanted) const;

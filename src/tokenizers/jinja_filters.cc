@@ -1,4 +1,4 @@
-// Filters and tests by name.
+// Filters by name.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -29,26 +29,32 @@ Value by_attribute(Interpreter& in, const Value& item, const Value* name) {
   if (name->is_whole()) return in.subscript(item, *name);
   Value value = item;
   for (const std::string& part : split_by(to_text(*name), ".", INT64_MAX, false)) {
-    const bool number = !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) && part.size() < 10;
+    const bool number =
+        !part.empty() && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; }) && part.size() < 10;
     value = in.subscript(value, number ? Value(std::int64_t{std::stoi(part)}) : Value(part));
   }
   return value;
 }
 
-Value folded(const Value& value, bool case_sensitive) { return !case_sensitive && value.is(Kind::string) ? Value(lower(value.text())) : value; }
+Value folded(const Value& value, bool case_sensitive) {
+  return !case_sensitive && value.is(Kind::string) ? Value(lower(value.text())) : value;
+}
 
 List sorted(Interpreter& in, List items, const Value* attribute, bool reverse, bool case_sensitive) {
   in.budget().step(items.size() * 8);
   std::vector<std::pair<Value, Value>> keyed;
   for (const Value& item : items) keyed.emplace_back(folded(by_attribute(in, item, attribute), case_sensitive), item);
-  std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) { return reverse ? compare(b.first, a.first) < 0 : compare(a.first, b.first) < 0; });
+  std::stable_sort(keyed.begin(), keyed.end(), [&](const auto& a, const auto& b) {
+    return reverse ? compare(b.first, a.first) < 0 : compare(a.first, b.first) < 0;
+  });
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = keyed[i].second;
   return items;
 }
 
 Value to_integer(const Value& value, std::int64_t fallback) {
   if (value.is_whole()) return Value(value.integer());
-  if (value.is(Kind::real)) return std::fabs(value.real()) < 9e18 ? Value(static_cast<std::int64_t>(value.real())) : Value(fallback);
+  if (value.is(Kind::real))
+    return std::fabs(value.real()) < 9e18 ? Value(static_cast<std::int64_t>(value.real())) : Value(fallback);
   if (!value.is(Kind::string)) return Value(fallback);
   const std::string text = strip(value.text(), nullptr, true, true);
   char* end = nullptr;
@@ -75,7 +81,8 @@ std::string title_words(const std::string& text) {
   for (const char32_t c : code_points(text)) {
     std::string one;
     utf8_append(one, c);
-    const bool separator = c == U'-' || c == U'(' || c == U'{' || c == U'[' || c == U'<' || strip(one, nullptr, true, true).empty();
+    const bool separator =
+        c == U'-' || c == U'(' || c == U'{' || c == U'[' || c == U'<' || strip(one, nullptr, true, true).empty();
     out += start && !separator ? upper(one) : lower(one);
     start = separator;
   }
@@ -86,12 +93,23 @@ std::string escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -115,7 +133,8 @@ Value indent(Interpreter& in, const Value& input, Arguments a) {
   const Value* width = a.find("width", 0);
   const std::int64_t spaces = width != nullptr && width->is_whole() ? width->integer() : 4;
   if (spaces < 0 || spaces > 1000) template_error(fmt::format("indent by {} is not possible, allowed are 0 to 1000", spaces));
-  const std::string margin = width != nullptr && width->is(Kind::string) ? width->text() : std::string(static_cast<std::size_t>(spaces), ' ');
+  const std::string margin =
+      width != nullptr && width->is(Kind::string) ? width->text() : std::string(static_cast<std::size_t>(spaces), ' ');
   const bool first = flag(a, "first", 1, false), blank = flag(a, "blank", 2, false);
   std::string out;
   bool start = true;
@@ -130,8 +149,11 @@ Value indent(Interpreter& in, const Value& input, Arguments a) {
 }
 
 Value to_json_filter(Interpreter& in, const Value& input, Arguments a) {
-  const Value* indent_value = a.find("indent", 1);  // transformers: tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)
-  const int width = indent_value == nullptr || indent_value->is(Kind::none) ? -1 : static_cast<int>(std::clamp<std::int64_t>(whole(*indent_value, "indent"), 0, 100));
+  const Value* indent_value =
+      a.find("indent", 1);  // transformers: tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)
+  const int width = indent_value == nullptr || indent_value->is(Kind::none)
+                        ? -1
+                        : static_cast<int>(std::clamp<std::int64_t>(whole(*indent_value, "indent"), 0, 100));
   return Value(in.budget().text(to_json(input, width, flag(a, "sort_keys", 3, false))));
 }
 
@@ -158,8 +180,11 @@ Value select_filter(Interpreter& in, const std::string& name, const Value& input
   List out;
   for (const Value& item : in.iterate(input)) {
     const Value value = with_attribute ? by_attribute(in, item, &a.positional[0]) : item;
-    const bool holds = a.positional.size() == skip ? truth(value)
-                                                   : in.apply_test(to_text(a.positional[skip]), value, {{a.positional.begin() + static_cast<std::ptrdiff_t>(skip) + 1, a.positional.end()}, {}});
+    const bool holds =
+        a.positional.size() == skip
+            ? truth(value)
+            : in.apply_test(to_text(a.positional[skip]), value,
+                            {{a.positional.begin() + static_cast<std::ptrdiff_t>(skip) + 1, a.positional.end()}, {}});
     if (holds == keeps) out.push_back(item);
   }
   return Value::list(std::move(out));
@@ -182,7 +207,8 @@ Value dict_sort(Interpreter& in, const Value& input, Arguments a) {
   List items;
   for (const auto& [key, value] : input.pairs()) items.push_back(Value::list({key, value}, true));
   const Value position(std::int64_t{text_or(a, "by", 1, "key") == "value" ? 1 : 0});
-  return Value::list(sorted(in, std::move(items), &position, flag(a, "reverse", 2, false), flag(a, "case_sensitive", 0, false)));
+  return Value::list(
+      sorted(in, std::move(items), &position, flag(a, "reverse", 2, false), flag(a, "case_sensitive", 0, false)));
 }
 
 Value group_by(Interpreter& in, const Value& input, Arguments a) {
@@ -211,7 +237,8 @@ Value batch(Interpreter& in, const Value& input, Arguments a) {
     row.push_back(item);
     if (static_cast<std::int64_t>(row.size()) == size) rows.push_back(Value::list(std::exchange(row, {})));
   }
-  while (!row.empty() && fill != nullptr && static_cast<std::int64_t>(row.size()) < size) in.budget().step(), row.push_back(*fill);
+  while (!row.empty() && fill != nullptr && static_cast<std::int64_t>(row.size()) < size)
+    in.budget().step(), row.push_back(*fill);
   if (!row.empty()) rows.push_back(Value::list(std::move(row)));
   return Value::list(std::move(rows));
 }
@@ -240,7 +267,9 @@ Value round_filter(const Value& input, Arguments a) {
   const Value* precision = a.find("precision", 0);
   const std::string method = text_or(a, "method", 1, "common");
   if (!input.is_number()) template_error("round needs a number");
-  const double scale = std::pow(10.0, precision == nullptr ? 0.0 : static_cast<double>(std::clamp<std::int64_t>(whole(*precision, "precision"), -300, 300)));
+  const double scale = std::pow(
+      10.0,
+      precision == nullptr ? 0.0 : static_cast<double>(std::clamp<std::int64_t>(whole(*precision, "precision"), -300, 300)));
   const double x = input.real() * scale;
   return Value((method == "ceil" ? std::ceil(x) : method == "floor" ? std::floor(x) : std::nearbyint(x)) / scale);
 }
@@ -274,12 +303,16 @@ struct Filter {
 };
 
 constexpr Filter filters[] = {
-    {"abs", [](Interpreter& in, const Value& v, Arguments) { return v.is_number() && v.real() < 0 ? arithmetic(in.budget(), Op::subtract, Value(std::int64_t{0}), v) : v; }},
+    {"abs",
+     [](Interpreter& in, const Value& v, Arguments) {
+       return v.is_number() && v.real() < 0 ? arithmetic(in.budget(), Op::subtract, Value(std::int64_t{0}), v) : v;
+     }},
     {"batch", batch},
     {"capitalize", [](Interpreter&, const Value& v, Arguments) { return Value(capitalize(to_text(v))); }},
     {"count", [](Interpreter&, const Value& v, Arguments) { return Value(length(v)); }},
     {"d", [](Interpreter& in, const Value& v, Arguments a) { return in.apply_filter("default", v, a); }},
-    {"default", [](Interpreter&, const Value& v, Arguments a) {
+    {"default",
+     [](Interpreter&, const Value& v, Arguments a) {
        const Value* fallback = a.find("default_value", 0);
        const bool missing = v.is(Kind::undefined) || (flag(a, "boolean", 1, false) && !truth(v));
        return !missing ? v : fallback == nullptr ? Value(std::string()) : *fallback;
@@ -288,10 +321,18 @@ constexpr Filter filters[] = {
     {"e", [](Interpreter& in, const Value& v, Arguments) { return Value(in.budget().text(escaped(to_text(v)))); }},
     {"escape", [](Interpreter& in, const Value& v, Arguments) { return Value(in.budget().text(escaped(to_text(v)))); }},
     {"first", [](Interpreter& in, const Value& v, Arguments) { return edge(in, v, false); }},
-    {"float", [](Interpreter&, const Value& v, Arguments a) { const Value* f = a.find("default", 0); return to_real(v, f == nullptr ? 0.0 : f->real()); }},
+    {"float",
+     [](Interpreter&, const Value& v, Arguments a) {
+       const Value* f = a.find("default", 0);
+       return to_real(v, f == nullptr ? 0.0 : f->real());
+     }},
     {"groupby", group_by},
     {"indent", indent},
-    {"int", [](Interpreter&, const Value& v, Arguments a) { const Value* f = a.find("default", 0); return to_integer(v, f == nullptr ? 0 : f->integer()); }},
+    {"int",
+     [](Interpreter&, const Value& v, Arguments a) {
+       const Value* f = a.find("default", 0);
+       return to_integer(v, f == nullptr ? 0 : f->integer());
+     }},
     {"items", items_filter},
     {"join", join},
     {"last", [](Interpreter& in, const Value& v, Arguments) { return edge(in, v, true); }},
@@ -301,73 +342,37 @@ constexpr Filter filters[] = {
     {"map", map_filter},
     {"max", [](Interpreter& in, const Value& v, Arguments a) { return extreme(in, v, a, 1); }},
     {"min", [](Interpreter& in, const Value& v, Arguments a) { return extreme(in, v, a, -1); }},
-    {"replace", [](Interpreter& in, const Value& v, Arguments a) {
+    {"replace",
+     [](Interpreter& in, const Value& v, Arguments a) {
        const Value* count = a.find("count", 2);
-       return Value(in.budget().text(replace(to_text(v), text_or(a, "old", 0, ""), text_or(a, "new", 1, ""), count == nullptr ? -1 : whole(*count, "count"), in.budget().limits().output_bytes)));
+       return Value(
+           in.budget().text(replace(to_text(v), text_or(a, "old", 0, ""), text_or(a, "new", 1, ""),
+                                    count == nullptr ? -1 : whole(*count, "count"), in.budget().limits().output_bytes)));
      }},
     {"reverse", reverse},
     {"round", [](Interpreter&, const Value& v, Arguments a) { return round_filter(v, a); }},
     {"safe", [](Interpreter&, const Value& v, Arguments) { return v; }},
-    {"sort", [](Interpreter& in, const Value& v, Arguments a) {
-       return Value::list(sorted(in, in.iterate(v), a.find("attribute", 2), flag(a, "reverse", 0, false), flag(a, "case_sensitive", 1, false)));
+    {"sort",
+     [](Interpreter& in, const Value& v, Arguments a) {
+       return Value::list(sorted(in, in.iterate(v), a.find("attribute", 2), flag(a, "reverse", 0, false),
+                                 flag(a, "case_sensitive", 1, false)));
      }},
     {"string", [](Interpreter& in, const Value& v, Arguments) { return Value(in.budget().text(to_text(v))); }},
     {"sum", sum},
     {"title", [](Interpreter&, const Value& v, Arguments) { return Value(title_words(to_text(v))); }},
     {"tojson", to_json_filter},
-    {"trim", [](Interpreter& in, const Value& v, Arguments a) {
+    {"trim",
+     [](Interpreter& in, const Value& v, Arguments a) {
        const Value* chars = a.find("chars", 0);
        in.budget().text(to_text(v));
        return Value(strip(to_text(v), chars == nullptr || !chars->is(Kind::string) ? nullptr : &chars->text(), true, true));
      }},
     {"unique", unique},
     {"upper", [](Interpreter&, const Value& v, Arguments) { return Value(upper(to_text(v))); }},
-    {"wordcount", [](Interpreter&, const Value& v, Arguments) { return Value(static_cast<std::int64_t>(split_white_space(to_text(v), INT64_MAX, false).size())); }},
-};
-
-struct Test {
-  std::string_view name;
-  bool (*holds)(Interpreter& in, const Value& v, Arguments a);
-};
-
-const Value& other(Arguments a) {
-  if (a.positional.empty()) template_error("the test needs an argument");
-  return a.positional[0];
-}
-
-constexpr Test tests[] = {
-    {"defined", [](Interpreter&, const Value& v, Arguments) { return !v.is(Kind::undefined); }},
-    {"undefined", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::undefined); }},
-    {"none", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::none); }},
-    {"boolean", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::boolean); }},
-    {"true", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::boolean) && v.integer() != 0; }},
-    {"false", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::boolean) && v.integer() == 0; }},
-    {"string", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::string); }},
-    {"number", [](Interpreter&, const Value& v, Arguments) { return v.is_number(); }},
-    {"integer", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::integer); }},
-    {"float", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::real); }},
-    {"mapping", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::dict); }},
-    {"sequence", [](Interpreter&, const Value& v, Arguments) { return v.is_sequence() || v.is(Kind::string) || v.is(Kind::dict) || v.is(Kind::undefined); }},
-    {"iterable", [](Interpreter&, const Value& v, Arguments) { return v.is_sequence() || v.is(Kind::string) || v.is(Kind::dict) || v.is(Kind::undefined); }},
-    {"callable", [](Interpreter&, const Value& v, Arguments) { return v.is(Kind::callable); }},
-    {"odd", [](Interpreter& in, const Value& v, Arguments) { return equal(arithmetic(in.budget(), Op::modulo, v, Value(std::int64_t{2})), Value(std::int64_t{1})); }},
-    {"even", [](Interpreter& in, const Value& v, Arguments) { return equal(arithmetic(in.budget(), Op::modulo, v, Value(std::int64_t{2})), Value(std::int64_t{0})); }},
-    {"divisibleby", [](Interpreter& in, const Value& v, Arguments a) { return equal(arithmetic(in.budget(), Op::modulo, v, other(a)), Value(std::int64_t{0})); }},
-    {"lower", [](Interpreter&, const Value& v, Arguments) { return lower(to_text(v)) == to_text(v) && upper(to_text(v)) != to_text(v); }},
-    {"upper", [](Interpreter&, const Value& v, Arguments) { return upper(to_text(v)) == to_text(v) && lower(to_text(v)) != to_text(v); }},
-    {"eq", [](Interpreter&, const Value& v, Arguments a) { return equal(v, other(a)); }},
-    {"equalto", [](Interpreter&, const Value& v, Arguments a) { return equal(v, other(a)); }},
-    {"==", [](Interpreter&, const Value& v, Arguments a) { return equal(v, other(a)); }},
-    {"sameas", [](Interpreter&, const Value& v, Arguments a) { return v.kind() == other(a).kind() && equal(v, other(a)); }},
-    {"ne", [](Interpreter&, const Value& v, Arguments a) { return !equal(v, other(a)); }},
-    {"!=", [](Interpreter&, const Value& v, Arguments a) { return !equal(v, other(a)); }},
-    {"lt", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) < 0; }},
-    {"lessthan", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) < 0; }},
-    {"le", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) <= 0; }},
-    {"gt", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) > 0; }},
-    {"greaterthan", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) > 0; }},
-    {"ge", [](Interpreter&, const Value& v, Arguments a) { return compare(v, other(a)) >= 0; }},
-    {"in", [](Interpreter& in, const Value& v, Arguments a) { return contains(in.budget(), other(a), v); }},
+    {"wordcount",
+     [](Interpreter&, const Value& v, Arguments) {
+       return Value(static_cast<std::int64_t>(split_white_space(to_text(v), INT64_MAX, false).size()));
+     }},
 };
 
 }  // namespace
@@ -375,20 +380,13 @@ constexpr Test tests[] = {
 Value Interpreter::apply_filter(const std::string& name, const Value& input, const CallArguments& arguments) {
   budget_.step(1 + (input.is(Kind::string) ? input.text().size() / 64 : 0));
   if (name.starts_with("select") || name.starts_with("reject")) {
-    if (name == "select" || name == "reject" || name == "selectattr" || name == "rejectattr") return select_filter(*this, name, input, arguments);
+    if (name == "select" || name == "reject" || name == "selectattr" || name == "rejectattr")
+      return select_filter(*this, name, input, arguments);
   }
   for (const Filter& filter : filters) {
     if (filter.name == name) return filter.apply(*this, input, arguments);
   }
   template_error(fmt::format("there is no filter '{}'", printable(name)));
-}
-
-bool Interpreter::apply_test(const std::string& name, const Value& input, const CallArguments& arguments) {
-  budget_.step();
-  for (const Test& test : tests) {
-    if (test.name == name) return test.holds(*this, input, arguments);
-  }
-  template_error(fmt::format("there is no test '{}'", printable(name)));
 }
 
 }  // namespace bitnet::jinja

@@ -19,7 +19,8 @@ const Value* CallArguments::find(std::string_view name, std::size_t position) co
 }
 
 Level::Level(Budget& budget) : budget_(budget) {
-  if (++budget_.depth() > 4 * budget_.limits().depth) template_error(fmt::format("calls and expressions are nested deeper than {}", 4 * budget_.limits().depth));
+  if (++budget_.depth() > 4 * budget_.limits().depth)
+    template_error(fmt::format("calls and expressions are nested deeper than {}", 4 * budget_.limits().depth));
 }
 
 void Budget::step(std::uint64_t count) {
@@ -34,13 +35,16 @@ const std::string& Budget::text(const std::string& made) {
 }
 
 void Budget::check_depth(const Value& container) const {
-  if (container.depth() > limits_.depth) template_error(fmt::format("a value is nested deeper than {}, or holds what cannot be held", limits_.depth));
+  if (container.depth() > limits_.depth)
+    template_error(fmt::format("a value is nested deeper than {}, or holds what cannot be held", limits_.depth));
 }
 
 namespace {
 
 constexpr std::array<std::string_view, 5> functions = {"range", "namespace", "dict", "raise_exception", "strftime_now"};
-constexpr std::string_view body_name = "\x01" "body";  // what a filter block or a filtered set works on
+constexpr std::string_view body_name =
+    "\x01"
+    "body";  // what a filter block or a filtered set works on
 
 }  // namespace
 
@@ -57,7 +61,8 @@ std::string Interpreter::run(const Body& body) {
 void Interpreter::write(std::string& out, const std::string& text) {
   out += text;
   budget_.step(1 + text.size() / 64);
-  if (out.size() > budget_.limits().output_bytes) template_error(fmt::format("the result is longer than {} bytes", budget_.limits().output_bytes));
+  if (out.size() > budget_.limits().output_bytes)
+    template_error(fmt::format("the result is longer than {} bytes", budget_.limits().output_bytes));
 }
 
 std::string Interpreter::capture(const Body& body) {
@@ -81,23 +86,32 @@ Interpreter::Flow Interpreter::execute(const Block& block, std::string& out) {
   line_ = block.line;
   budget_.step();
   switch (block.kind) {
-    case Statement::text: write(out, block.text); break;
-    case Statement::output: write(out, to_text(evaluate(*block.value))); break;
+    case Statement::text:
+      write(out, block.text);
+      break;
+    case Statement::output:
+      write(out, to_text(evaluate(*block.value)));
+      break;
     case Statement::conditional:
       for (const Branch& branch : block.branches) {
         if (!branch.condition || truth(evaluate(*branch.condition))) return execute(branch.body, out);
       }
       break;
-    case Statement::loop: return execute_loop(block, out);
+    case Statement::loop:
+      return execute_loop(block, out);
     case Statement::set:
-    case Statement::set_block: execute_set(block); break;
+    case Statement::set_block:
+      execute_set(block);
+      break;
     case Statement::macro: {
-      Callable macro{.kind = Callable::Kind::macro, .name = block.text, .macro = &block, .self = {}, .caller = {}, .previous = {}};
+      Callable macro{
+          .kind = Callable::Kind::macro, .name = block.text, .macro = &block, .self = {}, .caller = {}, .previous = {}};
       scopes_.back()[block.text] = Value::callable(std::make_shared<const Callable>(std::move(macro)));
       break;
     }
     case Statement::call: {
-      Callable caller{.kind = Callable::Kind::macro, .name = "caller", .macro = &block, .self = {}, .caller = {}, .previous = {}};
+      Callable caller{
+          .kind = Callable::Kind::macro, .name = "caller", .macro = &block, .self = {}, .caller = {}, .previous = {}};
       write(out, to_text(evaluate_call(*block.value, Value::callable(std::make_shared<const Callable>(std::move(caller))))));
       break;
     }
@@ -115,9 +129,13 @@ Interpreter::Flow Interpreter::execute(const Block& block, std::string& out) {
       scopes_.pop_back();
       return flow;
     }
-    case Statement::scope: write(out, capture(block.body)); break;
-    case Statement::break_loop: return Flow::break_loop;
-    case Statement::continue_loop: return Flow::continue_loop;
+    case Statement::scope:
+      write(out, capture(block.body));
+      break;
+    case Statement::break_loop:
+      return Flow::break_loop;
+    case Statement::continue_loop:
+      return Flow::continue_loop;
   }
   return Flow::next;
 }
@@ -162,7 +180,8 @@ void Interpreter::execute_set(const Block& block) {
   }
   if (block.attribute.empty()) return assign(block.targets, value);
   const Value target = lookup(block.targets[0]);
-  if (!target.is(Kind::name_space)) template_error(fmt::format("'{}' is no namespace, its attributes cannot be set", printable(block.targets[0])));
+  if (!target.is(Kind::name_space))
+    template_error(fmt::format("'{}' is no namespace, its attributes cannot be set", printable(block.targets[0])));
   budget_.check_depth(value);
   for (auto& [key, old] : target.mutable_pairs()) {
     if (key.text() == block.attribute) {
@@ -198,8 +217,10 @@ Value Interpreter::evaluate(const Expression& e) {
   line_ = e.line;
   budget_.step();
   switch (e.op) {
-    case Op::literal: return e.value;
-    case Op::name: return lookup(e.text);
+    case Op::literal:
+      return e.value;
+    case Op::name:
+      return lookup(e.text);
     case Op::list:
     case Op::tuple: {
       List items;
@@ -214,26 +235,36 @@ Value Interpreter::evaluate(const Expression& e) {
         const Value key = evaluate(*e.children[i]), value = evaluate(*e.children[i + 1]);
         budget_.elements(pairs.size());
         const auto same = std::find_if(pairs.begin(), pairs.end(), [&](const auto& pair) { return equal(pair.first, key); });
-        if (same != pairs.end()) same->second = value;
-        else pairs.emplace_back(key, value);
+        if (same != pairs.end())
+          same->second = value;
+        else
+          pairs.emplace_back(key, value);
       }
       Value made = Value::dict(std::move(pairs));
       budget_.check_depth(made);
       return made;
     }
-    case Op::attribute: return attribute(evaluate(*e.children[0]), e.text);
-    case Op::subscript: return subscript(evaluate(*e.children[0]), evaluate(*e.children[1]));
-    case Op::slice: return evaluate_slice(e);
-    case Op::call: return evaluate_call(e, Value());
-    case Op::filter: return apply_filter(e.text, evaluate(*e.children[0]), evaluate_arguments(e));
-    case Op::test: return Value(apply_test(e.text, evaluate(*e.children[0]), evaluate_arguments(e)));
-    default: return evaluate_operator(e);
+    case Op::attribute:
+      return attribute(evaluate(*e.children[0]), e.text);
+    case Op::subscript:
+      return subscript(evaluate(*e.children[0]), evaluate(*e.children[1]));
+    case Op::slice:
+      return evaluate_slice(e);
+    case Op::call:
+      return evaluate_call(e, Value());
+    case Op::filter:
+      return apply_filter(e.text, evaluate(*e.children[0]), evaluate_arguments(e));
+    case Op::test:
+      return Value(apply_test(e.text, evaluate(*e.children[0]), evaluate_arguments(e)));
+    default:
+      return evaluate_operator(e);
   }
 }
 
 Value Interpreter::evaluate_operator(const Expression& e) {
   switch (e.op) {
-    case Op::logical_not: return Value(!truth(evaluate(*e.children[0])));
+    case Op::logical_not:
+      return Value(!truth(evaluate(*e.children[0])));
     case Op::logical_and: {
       Value left = evaluate(*e.children[0]);
       return truth(left) ? evaluate(*e.children[1]) : left;
@@ -245,13 +276,16 @@ Value Interpreter::evaluate_operator(const Expression& e) {
     case Op::conditional:
       if (truth(evaluate(*e.children[1]))) return evaluate(*e.children[0]);
       return e.children[2] ? evaluate(*e.children[2]) : Value::undefined("the inline if without else");
-    case Op::compare: return evaluate_compare(e);
+    case Op::compare:
+      return evaluate_compare(e);
     case Op::concat: {
       const std::string left = to_text(evaluate(*e.children[0]));
       return Value(budget_.text(left + to_text(evaluate(*e.children[1]))));
     }
-    case Op::negate: return arithmetic(budget_, Op::subtract, Value(std::int64_t{0}), evaluate(*e.children[0]));
-    case Op::plus: return arithmetic(budget_, Op::add, Value(std::int64_t{0}), evaluate(*e.children[0]));
+    case Op::negate:
+      return arithmetic(budget_, Op::subtract, Value(std::int64_t{0}), evaluate(*e.children[0]));
+    case Op::plus:
+      return arithmetic(budget_, Op::add, Value(std::int64_t{0}), evaluate(*e.children[0]));
     case Op::add: {
       const Value left = evaluate(*e.children[0]);
       return add(budget_, left, evaluate(*e.children[1]));
@@ -269,14 +303,22 @@ Value Interpreter::evaluate_compare(const Expression& e) {
     const Value right = evaluate(*e.children[i + 1]);
     const std::string& op = e.comparisons[i];
     bool holds = false;
-    if (op == "==") holds = equal(left, right);
-    else if (op == "!=") holds = !equal(left, right);
-    else if (op == "in") holds = contains(budget_, right, left);
-    else if (op == "not in") holds = !contains(budget_, right, left);
-    else if (op == "<") holds = compare(left, right) < 0;
-    else if (op == ">") holds = compare(left, right) > 0;
-    else if (op == "<=") holds = compare(left, right) <= 0;
-    else holds = compare(left, right) >= 0;
+    if (op == "==")
+      holds = equal(left, right);
+    else if (op == "!=")
+      holds = !equal(left, right);
+    else if (op == "in")
+      holds = contains(budget_, right, left);
+    else if (op == "not in")
+      holds = !contains(budget_, right, left);
+    else if (op == "<")
+      holds = compare(left, right) < 0;
+    else if (op == ">")
+      holds = compare(left, right) > 0;
+    else if (op == "<=")
+      holds = compare(left, right) <= 0;
+    else
+      holds = compare(left, right) >= 0;
     if (!holds) return Value(false);
     left = right;
   }
@@ -295,15 +337,18 @@ Value Interpreter::evaluate_slice(const Expression& e) {
 CallArguments Interpreter::evaluate_arguments(const Expression& e) {
   CallArguments arguments;
   for (const Argument& argument : e.arguments) {
-    if (argument.name.empty()) arguments.positional.push_back(evaluate(*argument.value));
-    else arguments.named.emplace_back(argument.name, evaluate(*argument.value));
+    if (argument.name.empty())
+      arguments.positional.push_back(evaluate(*argument.value));
+    else
+      arguments.named.emplace_back(argument.name, evaluate(*argument.value));
   }
   return arguments;
 }
 
 Value Interpreter::evaluate_call(const Expression& e, const Value& caller) {
   const Value callee = evaluate(*e.children[0]);
-  if (callee.is(Kind::undefined)) template_error(fmt::format("'{}' is undefined, it cannot be called", printable(callee.text())));
+  if (callee.is(Kind::undefined))
+    template_error(fmt::format("'{}' is undefined, it cannot be called", printable(callee.text())));
   if (!callee.is(Kind::callable)) template_error(fmt::format("an object of type {} cannot be called", type_name(callee)));
   return call(callee.function(), evaluate_arguments(e), caller);
 }

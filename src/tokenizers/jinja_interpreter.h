@@ -20,13 +20,14 @@ struct Callable {
   enum class Kind : std::uint8_t { macro, function, method, loop_cycle, loop_changed } kind;
   std::string name;
   const Block* macro = nullptr;
-  Value self;               // of a method
-  Value caller;             // of a macro run by {% call %}
-  std::size_t index = 0;    // of loop.cycle
+  Value self;                       // of a method
+  Value caller;                     // of a macro run by {% call %}
+  std::size_t index = 0;            // of loop.cycle
   std::shared_ptr<Value> previous;  // of loop.changed
 };
 
-// The work done so far against the limits. Every operation pays for what it makes, so that no template costs more than its fuel.
+// The work done so far against the limits. Every operation pays for what it makes, so that no template costs more than its
+// fuel.
 class Budget {
  public:
   explicit Budget(const TemplateLimits& limits) : limits_(limits) {}

@@ -11,7 +11,9 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_name_start(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 
 class Lexer {
  public:
@@ -45,7 +47,8 @@ class Lexer {
   char peek(std::size_t ahead = 0) const { return at_ + ahead < source_.size() ? source_[at_ + ahead] : '\0'; }
   bool next_is(std::string_view text) const { return std::string_view(source_).substr(at_).starts_with(text); }
   void advance(std::size_t count) {
-    line_ += static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_), source_.begin() + static_cast<std::ptrdiff_t>(at_ + count), '\n'));
+    line_ += static_cast<int>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
+                                         source_.begin() + static_cast<std::ptrdiff_t>(at_ + count), '\n'));
     at_ += count;
   }
 
@@ -55,7 +58,9 @@ class Lexer {
     while (true) {
       end = source_.find('{', end);
       if (end == std::string::npos) end = source_.size();
-      if (end >= source_.size() || (end + 1 < source_.size() && std::string_view("{%#").find(source_[end + 1]) != std::string_view::npos)) break;
+      if (end >= source_.size() ||
+          (end + 1 < source_.size() && std::string_view("{%#").find(source_[end + 1]) != std::string_view::npos))
+        break;
       ++end;
     }
     std::string text = source_.substr(at_, end - at_);
@@ -65,7 +70,8 @@ class Lexer {
     } else if (after_block_ && text.starts_with('\n')) {
       text.erase(0, 1);
     }
-    const char kind = end + 1 < source_.size() ? source_[end + 1] : '\0', mark = end + 2 < source_.size() ? source_[end + 2] : '\0';
+    const char kind = end + 1 < source_.size() ? source_[end + 1] : '\0',
+               mark = end + 2 < source_.size() ? source_[end + 2] : '\0';
     if (mark == '-' && end < source_.size()) {
       while (!text.empty() && is_space(text.back())) text.pop_back();
     } else if ((kind == '%' || kind == '#') && mark != '+') {
@@ -115,7 +121,8 @@ class Lexer {
     const std::string_view between = std::string_view(source_).substr(i + 3, close - i - 3);
     if (!std::all_of(between.begin(), between.end(), [](char c) { return is_space(c) || c == '-' || c == '+'; })) return false;
     const std::size_t last = source_.find("endraw", close);
-    const std::size_t open = last == std::string::npos ? last : source_.rfind("{%", last), after = last == std::string::npos ? last : source_.find("%}", last);
+    const std::size_t open = last == std::string::npos ? last : source_.rfind("{%", last),
+                      after = last == std::string::npos ? last : source_.find("%}", last);
     if (open == std::string::npos || open < close || after == std::string::npos) syntax_error(line, "raw without endraw");
     std::string text = source_.substr(close + 2, open - close - 2);
     if (text.starts_with('\n')) text.erase(0, 1);
@@ -150,7 +157,8 @@ class Lexer {
       tokens_.push_back({TokenType::op, std::string(op), line_});
       return advance(2);
     }
-    if (std::string_view("+-*/%~<>=()[]{},.:|").find(c) == std::string_view::npos) syntax_error(line_, fmt::format("unexpected character '{}'", printable(std::string(1, c))));
+    if (std::string_view("+-*/%~<>=()[]{},.:|").find(c) == std::string_view::npos)
+      syntax_error(line_, fmt::format("unexpected character '{}'", printable(std::string(1, c))));
     if (c == '{' || c == '[' || c == '(') ++brackets_;
     if (c == '}' || c == ']' || c == ')') --brackets_;
     tokens_.push_back({TokenType::op, std::string(1, c), line_});
@@ -208,7 +216,10 @@ class Lexer {
       char32_t code = 0;
       for (std::size_t i = 0; i < digits; ++i) {
         const char d = peek(2 + i);
-        const int value = is_digit(d) ? d - '0' : d >= 'a' && d <= 'f' ? d - 'a' + 10 : d >= 'A' && d <= 'F' ? d - 'A' + 10 : -1;
+        const int value = is_digit(d)            ? d - '0'
+                          : d >= 'a' && d <= 'f' ? d - 'a' + 10
+                          : d >= 'A' && d <= 'F' ? d - 'A' + 10
+                                                 : -1;
         if (value < 0) syntax_error(line_, "a string has a broken escape");
         code = code * 16 + static_cast<char32_t>(value);
       }

@@ -8,7 +8,19 @@
 
 namespace bitnet::jinja {
 
-enum class TokenType : std::uint8_t { text, output_begin, output_end, block_begin, block_end, name, integer, real, string, op, end };
+enum class TokenType : std::uint8_t {
+  text,
+  output_begin,
+  output_end,
+  block_begin,
+  block_end,
+  name,
+  integer,
+  real,
+  string,
+  op,
+  end
+};
 
 struct Token {
   TokenType type;
@@ -16,8 +28,8 @@ struct Token {
   int line;
 };
 
-// With trim_blocks and lstrip_blocks, as transformers runs templates: a newline behind a block goes, and so does the white space between
-// the start of a line and a block. Throws Error{bad_model} "chat template: line N: FACT".
+// With trim_blocks and lstrip_blocks, as transformers runs templates: a newline behind a block goes, and so does the white
+// space between the start of a line and a block. Throws Error{bad_model} "chat template: line N: FACT".
 std::vector<Token> tokenize(std::string_view source);
 
 [[noreturn]] void syntax_error(int line, const std::string& fact);

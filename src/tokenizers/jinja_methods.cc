@@ -31,7 +31,8 @@ Value split(Budget& budget, const std::string& text, const CallArguments& argume
   if (separator == nullptr || separator->is(Kind::none)) {
     parts = split_white_space(text, most, from_right);
   } else {
-    if (!separator->is(Kind::string) || separator->text().empty()) template_error("the separator must be a string that is not empty");
+    if (!separator->is(Kind::string) || separator->text().empty())
+      template_error("the separator must be a string that is not empty");
     parts = split_by(text, separator->text(), most, from_right);
   }
   budget.elements(parts.size());
@@ -82,16 +83,19 @@ Value string_method(Interpreter& in, const std::string& text, const std::string&
   if (name == "endswith") return Value(has_affix(text, arguments, false));
   if (name == "replace") {
     const Value* most = arguments.find("count", 2);
-    return Value(budget.text(replace(text, text_argument(arguments, "old", 0), text_argument(arguments, "new", 1), most == nullptr ? -1 : whole(*most, "count"), budget.limits().output_bytes)));
+    return Value(budget.text(replace(text, text_argument(arguments, "old", 0), text_argument(arguments, "new", 1),
+                                     most == nullptr ? -1 : whole(*most, "count"), budget.limits().output_bytes)));
   }
   if (name == "upper") return Value(upper(text));
   if (name == "lower") return Value(lower(text));
   if (name == "title") return Value(title(text));
   if (name == "capitalize") return Value(capitalize(text));
-  if (name == "join") return in.apply_filter("join", arguments.positional.empty() ? Value() : arguments.positional[0], {{Value(text)}, {}});
+  if (name == "join")
+    return in.apply_filter("join", arguments.positional.empty() ? Value() : arguments.positional[0], {{Value(text)}, {}});
   if (name == "find") {
     const std::size_t at = text.find(text_argument(arguments, "sub", 0));
-    return Value(at == std::string::npos ? std::int64_t{-1} : static_cast<std::int64_t>(code_points(text.substr(0, at)).size()));
+    return Value(at == std::string::npos ? std::int64_t{-1}
+                                         : static_cast<std::int64_t>(code_points(text.substr(0, at)).size()));
   }
   if (name == "count") return Value(count(text, text_argument(arguments, "sub", 0)));
   if (name == "isdigit" || name == "isdecimal" || name == "isnumeric") return Value(all_in(text, unicode::is_number));
@@ -117,11 +121,14 @@ Value dict_method(Interpreter& in, const Value& self, const std::string& name, c
     return found != nullptr ? *found : fallback != nullptr ? *fallback : Value::none();
   }
   if (name == "copy") return self;
-  if (!is_one_of(name, {"keys", "values", "items"})) template_error(fmt::format("'{}' would change a dict, which templates may not", name));
+  if (!is_one_of(name, {"keys", "values", "items"}))
+    template_error(fmt::format("'{}' would change a dict, which templates may not", name));
   List items;
   for (const auto& [key, value] : self.pairs()) {
-    if (name == "items") items.push_back(Value::list({key, value}, true));
-    else items.push_back(name == "keys" ? key : value);
+    if (name == "items")
+      items.push_back(Value::list({key, value}, true));
+    else
+      items.push_back(name == "keys" ? key : value);
   }
   return Value::list(std::move(items));
 }
@@ -130,7 +137,8 @@ Value list_method(Interpreter& in, const Value& self, const std::string& name, c
   const Value* item = arguments.find("value", 0);
   in.budget().elements(self.items().size());
   if (name == "copy") return self;
-  if (item == nullptr || !is_one_of(name, {"index", "count"})) template_error(fmt::format("'{}' would change a list, which templates may not", name));
+  if (item == nullptr || !is_one_of(name, {"index", "count"}))
+    template_error(fmt::format("'{}' would change a list, which templates may not", name));
   const auto& items = self.items();
   const auto same = [&](const Value& x) { return equal(x, *item); };
   if (name == "count") return Value(static_cast<std::int64_t>(std::count_if(items.begin(), items.end(), same)));
@@ -144,18 +152,26 @@ Value list_method(Interpreter& in, const Value& self, const std::string& name, c
 bool has_method(const Value& object, std::string_view name) {
   switch (object.kind()) {
     case Kind::string:
-      return is_one_of(name, {"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "startswith", "endswith", "replace", "upper", "lower", "title", "capitalize", "join",
-                              "find", "count", "isdigit", "isdecimal", "isnumeric", "isalpha", "isalnum", "isspace", "isupper", "islower", "removeprefix", "removesuffix"});
-    case Kind::dict: return is_one_of(name, {"get", "keys", "values", "items", "copy", "update", "pop", "popitem", "clear", "setdefault"});
-    case Kind::list: return is_one_of(name, {"index", "count", "copy", "append", "extend", "insert", "pop", "remove", "reverse", "sort", "clear"});
-    case Kind::tuple: return is_one_of(name, {"index", "count"});
-    default: return false;
+      return is_one_of(name, {"strip",    "lstrip",  "rstrip",  "split",        "rsplit",      "splitlines", "startswith",
+                              "endswith", "replace", "upper",   "lower",        "title",       "capitalize", "join",
+                              "find",     "count",   "isdigit", "isdecimal",    "isnumeric",   "isalpha",    "isalnum",
+                              "isspace",  "isupper", "islower", "removeprefix", "removesuffix"});
+    case Kind::dict:
+      return is_one_of(name, {"get", "keys", "values", "items", "copy", "update", "pop", "popitem", "clear", "setdefault"});
+    case Kind::list:
+      return is_one_of(name,
+                       {"index", "count", "copy", "append", "extend", "insert", "pop", "remove", "reverse", "sort", "clear"});
+    case Kind::tuple:
+      return is_one_of(name, {"index", "count"});
+    default:
+      return false;
   }
 }
 
 Value call_method(Interpreter& interpreter, const Value& self, const std::string& name, const CallArguments& arguments) {
   if (self.is(Kind::string)) return string_method(interpreter, self.text(), name, arguments);
-  return self.is(Kind::dict) ? dict_method(interpreter, self, name, arguments) : list_method(interpreter, self, name, arguments);
+  return self.is(Kind::dict) ? dict_method(interpreter, self, name, arguments)
+                             : list_method(interpreter, self, name, arguments);
 }
 
 }  // namespace bitnet::jinja

@@ -10,7 +10,8 @@ namespace bitnet::jinja {
 namespace {
 
 [[noreturn]] void unsupported(std::string_view operation, const Value& a, const Value& b) {
-  if (a.is(Kind::undefined) || b.is(Kind::undefined)) template_error(fmt::format("'{}' is undefined", printable(a.is(Kind::undefined) ? a.text() : b.text())));
+  if (a.is(Kind::undefined) || b.is(Kind::undefined))
+    template_error(fmt::format("'{}' is undefined", printable(a.is(Kind::undefined) ? a.text() : b.text())));
   template_error(fmt::format("{} is not possible between {} and {}", operation, type_name(a), type_name(b)));
 }
 
@@ -19,9 +20,12 @@ namespace {
 Value whole_arithmetic(Op op, std::int64_t a, std::int64_t b) {
   std::int64_t result = 0;
   switch (op) {
-    case Op::add: return __builtin_add_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
-    case Op::subtract: return __builtin_sub_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
-    case Op::multiply: return __builtin_mul_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
+    case Op::add:
+      return __builtin_add_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
+    case Op::subtract:
+      return __builtin_sub_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
+    case Op::multiply:
+      return __builtin_mul_overflow(a, b, &result) ? (overflow(), Value()) : Value(result);
     case Op::floor_divide:
     case Op::modulo: {
       if (b == 0) template_error("division by zero");
@@ -29,7 +33,8 @@ Value whole_arithmetic(Op op, std::int64_t a, std::int64_t b) {
       const std::int64_t quotient = a / b - (a % b != 0 && (a % b < 0) != (b < 0) ? 1 : 0);  // towards minus infinity
       return Value(op == Op::modulo ? a - quotient * b : quotient);
     }
-    default: break;
+    default:
+      break;
   }
   if (b < 0) return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
   result = 1;
@@ -43,13 +48,20 @@ Value whole_arithmetic(Op op, std::int64_t a, std::int64_t b) {
 Value real_arithmetic(Op op, double a, double b) {
   if ((op == Op::divide || op == Op::floor_divide || op == Op::modulo) && b == 0) template_error("division by zero");
   switch (op) {
-    case Op::add: return Value(a + b);
-    case Op::subtract: return Value(a - b);
-    case Op::multiply: return Value(a * b);
-    case Op::divide: return Value(a / b);
-    case Op::floor_divide: return Value(std::floor(a / b));
-    case Op::modulo: return Value(a - b * std::floor(a / b));
-    default: return Value(std::pow(a, b));
+    case Op::add:
+      return Value(a + b);
+    case Op::subtract:
+      return Value(a - b);
+    case Op::multiply:
+      return Value(a * b);
+    case Op::divide:
+      return Value(a / b);
+    case Op::floor_divide:
+      return Value(std::floor(a / b));
+    case Op::modulo:
+      return Value(a - b * std::floor(a / b));
+    default:
+      return Value(std::pow(a, b));
   }
 }
 
@@ -57,7 +69,8 @@ Value repeat(Budget& budget, const Value& sequence, std::int64_t times) {
   const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(times, 0));
   if (sequence.is(Kind::string)) {
     const std::string& text = sequence.text();
-    if (!text.empty() && count > budget.limits().output_bytes / text.size()) template_error(fmt::format("a text is longer than {} bytes", budget.limits().output_bytes));
+    if (!text.empty() && count > budget.limits().output_bytes / text.size())
+      template_error(fmt::format("a text is longer than {} bytes", budget.limits().output_bytes));
     std::string out;
     for (std::uint64_t i = 0; i < count && !text.empty(); ++i) out += text;
     return Value(budget.text(out));
@@ -114,12 +127,17 @@ bool contains(Budget& budget, const Value& container, const Value& item) {
 
 std::int64_t length(const Value& value) {
   switch (value.kind()) {
-    case Kind::undefined: return 0;
-    case Kind::string: return static_cast<std::int64_t>(code_points(value.text()).size());
+    case Kind::undefined:
+      return 0;
+    case Kind::string:
+      return static_cast<std::int64_t>(code_points(value.text()).size());
     case Kind::list:
-    case Kind::tuple: return static_cast<std::int64_t>(value.items().size());
-    case Kind::dict: return static_cast<std::int64_t>(value.pairs().size());
-    default: template_error(fmt::format("an object of type {} has no length", type_name(value)));
+    case Kind::tuple:
+      return static_cast<std::int64_t>(value.items().size());
+    case Kind::dict:
+      return static_cast<std::int64_t>(value.pairs().size());
+    default:
+      template_error(fmt::format("an object of type {} has no length", type_name(value)));
   }
 }
 
@@ -145,7 +163,8 @@ std::int64_t whole(const Value& value, std::string_view what) {
 }
 
 Value slice(Budget& budget, const Value& object, const Value& begin, const Value& end, const Value& step_value) {
-  if (!object.is(Kind::string) && !object.is_sequence()) template_error(fmt::format("an object of type {} cannot be sliced", type_name(object)));
+  if (!object.is(Kind::string) && !object.is_sequence())
+    template_error(fmt::format("an object of type {} cannot be sliced", type_name(object)));
   const std::u32string codes = object.is(Kind::string) ? code_points(object.text()) : std::u32string();
   const std::int64_t size = length(object), step = step_value.is(Kind::none) ? 1 : whole(step_value, "the step of a slice");
   if (step == 0) template_error("the step of a slice is 0");
@@ -159,8 +178,10 @@ Value slice(Budget& budget, const Value& object, const Value& begin, const Value
   std::u32string text;
   List items;
   for (std::int64_t i = first; step > 0 ? i < last : i > last;) {
-    if (object.is(Kind::string)) text += codes[static_cast<std::size_t>(i)];
-    else items.push_back(object.items()[static_cast<std::size_t>(i)]);
+    if (object.is(Kind::string))
+      text += codes[static_cast<std::size_t>(i)];
+    else
+      items.push_back(object.items()[static_cast<std::size_t>(i)]);
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   budget.elements(static_cast<std::size_t>(size) / 32 + items.size());

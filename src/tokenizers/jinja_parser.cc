@@ -73,10 +73,16 @@ class Parser : private ExpressionParser {
       std::string_view name;
       Method parse;
     };
-    static constexpr std::array<Tag, 10> tags = {{{"if", &Parser::parse_if}, {"for", &Parser::parse_for}, {"set", &Parser::parse_set},
-                                                  {"macro", &Parser::parse_macro}, {"call", &Parser::parse_call}, {"filter", &Parser::parse_filter},
-                                                  {"with", &Parser::parse_with}, {"generation", &Parser::parse_generation},
-                                                  {"break", &Parser::parse_break}, {"continue", &Parser::parse_continue}}};
+    static constexpr std::array<Tag, 10> tags = {{{"if", &Parser::parse_if},
+                                                  {"for", &Parser::parse_for},
+                                                  {"set", &Parser::parse_set},
+                                                  {"macro", &Parser::parse_macro},
+                                                  {"call", &Parser::parse_call},
+                                                  {"filter", &Parser::parse_filter},
+                                                  {"with", &Parser::parse_with},
+                                                  {"generation", &Parser::parse_generation},
+                                                  {"break", &Parser::parse_break},
+                                                  {"continue", &Parser::parse_continue}}};
     for (const Tag& tag : tags) {
       if (tag.name == name) return body.push_back((this->*tag.parse)(line));
     }
@@ -151,7 +157,10 @@ class Parser : private ExpressionParser {
     }
     made->kind = Statement::set_block;
     if (made->targets.size() != 1) unexpected("'='");
-    if (is_op("|")) made->value = parse_filters(node(Op::name, line, {}, "\x01" "body"));
+    if (is_op("|"))
+      made->value = parse_filters(node(Op::name, line, {},
+                                       "\x01"
+                                       "body"));
     expect_block_end();
     made->body = parse_body({"endset"});
     end_tag("endset");
@@ -200,7 +209,9 @@ class Parser : private ExpressionParser {
 
   std::unique_ptr<Block> parse_filter(int line) {
     auto made = block(Statement::filter, line);
-    made->value = parse_filter_call(node(Op::name, line, {}, "\x01" "body"));
+    made->value = parse_filter_call(node(Op::name, line, {},
+                                         "\x01"
+                                         "body"));
     made->value = parse_filters(std::move(made->value));
     expect_block_end();
     made->body = parse_body({"endfilter"});

@@ -11,7 +11,9 @@
 namespace bitnet::jinja {
 namespace {
 
-bool is_line_end(char32_t c) { return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029; }
+bool is_line_end(char32_t c) {
+  return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
 bool is_python_space(char32_t c) { return unicode::is_white_space(c) || (c >= 0x1c && c <= 0x1f); }
 
 // The upper case of a letter: whatever has it as its lower case; built once from the lower-case table.
@@ -32,8 +34,10 @@ char32_t upper_code(char32_t code) {
 }
 
 void append_upper(std::string& out, char32_t code) {
-  if (code == 0xdf) out += "SS";
-  else utf8_append(out, upper_code(code));
+  if (code == 0xdf)
+    out += "SS";
+  else
+    utf8_append(out, upper_code(code));
 }
 
 }  // namespace
@@ -115,7 +119,8 @@ std::vector<std::string> split_lines(const std::string& text) {
   return lines;
 }
 
-std::string replace(const std::string& text, const std::string& from, const std::string& to, std::int64_t most, std::size_t max_bytes) {
+std::string replace(const std::string& text, const std::string& from, const std::string& to, std::int64_t most,
+                    std::size_t max_bytes) {
   std::string out;
   std::size_t start = 0;
   for (std::int64_t done = 0; most < 0 || done < most; ++done) {
@@ -154,8 +159,10 @@ std::string title(const std::string& text) {
   std::string out;
   bool inside = false;
   for (const char32_t c : code_points(text)) {
-    if (inside) unicode::append_lower(out, c);
-    else append_upper(out, c);
+    if (inside)
+      unicode::append_lower(out, c);
+    else
+      append_upper(out, c);
     inside = unicode::is_letter(c);
   }
   return out;
@@ -165,8 +172,10 @@ std::string capitalize(const std::string& text) {
   const std::u32string codes = code_points(text);
   std::string out;
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    if (i == 0) append_upper(out, codes[i]);
-    else unicode::append_lower(out, codes[i]);
+    if (i == 0)
+      append_upper(out, codes[i]);
+    else
+      unicode::append_lower(out, codes[i]);
   }
   return out;
 }

@@ -13,7 +13,8 @@ std::vector<std::string> split_white_space(const std::string& text, std::int64_t
 std::vector<std::string> split_by(const std::string& text, const std::string& separator, std::int64_t most, bool from_right);
 std::vector<std::string> split_lines(const std::string& text);
 // At most `most` replacements (all when negative); stops growing beyond `max_bytes`, which the caller checks.
-std::string replace(const std::string& text, const std::string& from, const std::string& to, std::int64_t most, std::size_t max_bytes);
+std::string replace(const std::string& text, const std::string& from, const std::string& to, std::int64_t most,
+                    std::size_t max_bytes);
 std::string upper(const std::string& text);  // one to one, but for the sharp s
 std::string lower(const std::string& text);
 std::string title(const std::string& text);

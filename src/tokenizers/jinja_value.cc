@@ -37,16 +37,26 @@ std::string quoted(const std::string& text) {
   for (std::string_view rest = text; !rest.empty();) {
     const Utf8Char c = utf8_decode(rest);
     const auto category = unicode::category(c.code);
-    const bool hidden = unicode::between(category, unicode::Category::Zs, unicode::Category::Co) || category == unicode::Category::Cn;
-    if (c.code == U'\n') out += "\\n";
-    else if (c.code == U'\r') out += "\\r";
-    else if (c.code == U'\t') out += "\\t";
-    else if (c.code == U'\\') out += "\\\\";
-    else if (c.code == static_cast<char32_t>(quote)) out += std::string("\\") + quote;
-    else if (c.code == U' ' || !hidden) out += rest.substr(0, c.size);
-    else if (c.code < 0x100) out += fmt::format("\\x{:02x}", static_cast<std::uint32_t>(c.code));
-    else if (c.code < 0x10000) out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c.code));
-    else out += fmt::format("\\U{:08x}", static_cast<std::uint32_t>(c.code));
+    const bool hidden =
+        unicode::between(category, unicode::Category::Zs, unicode::Category::Co) || category == unicode::Category::Cn;
+    if (c.code == U'\n')
+      out += "\\n";
+    else if (c.code == U'\r')
+      out += "\\r";
+    else if (c.code == U'\t')
+      out += "\\t";
+    else if (c.code == U'\\')
+      out += "\\\\";
+    else if (c.code == static_cast<char32_t>(quote))
+      out += std::string("\\") + quote;
+    else if (c.code == U' ' || !hidden)
+      out += rest.substr(0, c.size);
+    else if (c.code < 0x100)
+      out += fmt::format("\\x{:02x}", static_cast<std::uint32_t>(c.code));
+    else if (c.code < 0x10000)
+      out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c.code));
+    else
+      out += fmt::format("\\U{:08x}", static_cast<std::uint32_t>(c.code));
     rest.remove_prefix(c.size);
   }
   return out + quote;
@@ -56,16 +66,32 @@ std::string json_quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20)
+          out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        else
+          out += c;
     }
   }
   return out + "\"";
@@ -77,20 +103,32 @@ class JsonWriter {
 
   std::string write(const Value& value, int level) const {
     switch (value.kind()) {
-      case Kind::none: return "null";
-      case Kind::boolean: return value.integer() ? "true" : "false";
-      case Kind::integer: return std::to_string(value.integer());
-      case Kind::real: return std::isnan(value.real()) ? "NaN" : std::isinf(value.real()) ? (value.real() > 0 ? "Infinity" : "-Infinity") : real_text(value.real());
-      case Kind::string: return json_quoted(value.text());
+      case Kind::none:
+        return "null";
+      case Kind::boolean:
+        return value.integer() ? "true" : "false";
+      case Kind::integer:
+        return std::to_string(value.integer());
+      case Kind::real:
+        return std::isnan(value.real())   ? "NaN"
+               : std::isinf(value.real()) ? (value.real() > 0 ? "Infinity" : "-Infinity")
+                                          : real_text(value.real());
+      case Kind::string:
+        return json_quoted(value.text());
       case Kind::list:
-      case Kind::tuple: return write_list(value.items(), level);
-      case Kind::dict: return write_dict(value.pairs(), level);
-      default: fail(ErrorKind::usage, "an object of type {} has no JSON form", type_name(value));
+      case Kind::tuple:
+        return write_list(value.items(), level);
+      case Kind::dict:
+        return write_dict(value.pairs(), level);
+      default:
+        fail(ErrorKind::usage, "an object of type {} has no JSON form", type_name(value));
     }
   }
 
  private:
-  std::string line(int level) const { return indent_ < 0 ? "" : "\n" + std::string(static_cast<std::size_t>(indent_ * level), ' '); }
+  std::string line(int level) const {
+    return indent_ < 0 ? "" : "\n" + std::string(static_cast<std::size_t>(indent_ * level), ' ');
+  }
   std::string separator(int level) const { return indent_ < 0 ? ", " : "," + line(level); }
 
   std::string write_list(const List& items, int level) const {
@@ -104,7 +142,9 @@ class JsonWriter {
     if (pairs.empty()) return "{}";
     std::vector<const std::pair<Value, Value>*> order;
     for (const auto& pair : pairs) order.push_back(&pair);
-    if (sort_keys_) std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return compare(a->first, b->first) < 0; });
+    if (sort_keys_)
+      std::stable_sort(order.begin(), order.end(),
+                       [](const auto* a, const auto* b) { return compare(a->first, b->first) < 0; });
     std::string out = "{" + line(level + 1);
     for (std::size_t i = 0; i < order.size(); ++i) {
       const Value& key = order[i]->first;
@@ -165,22 +205,30 @@ const Value* Value::find(const Value& key) const {
 }
 
 std::string_view type_name(const Value& value) {
-  static constexpr std::string_view names[] = {"Undefined", "NoneType", "bool", "int", "float", "str", "list", "tuple", "dict", "Namespace", "function"};
+  static constexpr std::string_view names[] = {"Undefined", "NoneType", "bool", "int",       "float",   "str",
+                                               "list",      "tuple",    "dict", "Namespace", "function"};
   return names[static_cast<std::size_t>(value.kind())];
 }
 
 bool truth(const Value& value) {
   switch (value.kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
+    case Kind::none:
+      return false;
     case Kind::boolean:
-    case Kind::integer: return value.integer() != 0;
-    case Kind::real: return value.real() != 0;
-    case Kind::string: return !value.text().empty();
+    case Kind::integer:
+      return value.integer() != 0;
+    case Kind::real:
+      return value.real() != 0;
+    case Kind::string:
+      return !value.text().empty();
     case Kind::list:
-    case Kind::tuple: return !value.items().empty();
-    case Kind::dict: return !value.pairs().empty();
-    default: return true;
+    case Kind::tuple:
+      return !value.items().empty();
+    case Kind::dict:
+      return !value.pairs().empty();
+    default:
+      return true;
   }
 }
 
@@ -189,10 +237,12 @@ bool equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return a.real() == b.real();
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Kind::string: return a.text() == b.text();
+    case Kind::string:
+      return a.text() == b.text();
     case Kind::list:
     case Kind::tuple:
-      return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(), [](const Value& x, const Value& y) { return equal(x, y); });
+      return std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(),
+                        [](const Value& x, const Value& y) { return equal(x, y); });
     case Kind::dict: {
       if (a.pairs().size() != b.pairs().size()) return false;
       return std::all_of(a.pairs().begin(), a.pairs().end(), [&](const auto& pair) {
@@ -200,9 +250,12 @@ bool equal(const Value& a, const Value& b) {
         return other != nullptr && equal(pair.second, *other);
       });
     }
-    case Kind::name_space: return &a.pairs() == &b.pairs();
-    case Kind::callable: return &a.function() == &b.function();
-    default: return true;  // undefined, none
+    case Kind::name_space:
+      return &a.pairs() == &b.pairs();
+    case Kind::callable:
+      return &a.function() == &b.function();
+    default:
+      return true;  // undefined, none
   }
 }
 
@@ -227,15 +280,24 @@ std::string to_text(const Value& value) {
 
 std::string to_repr(const Value& value) {
   switch (value.kind()) {
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "None";
-    case Kind::boolean: return value.integer() ? "True" : "False";
-    case Kind::integer: return std::to_string(value.integer());
-    case Kind::real: return real_text(value.real());
-    case Kind::string: return quoted(value.text());
-    case Kind::name_space: return "<Namespace>";
-    case Kind::callable: return "<function>";
-    default: break;
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "None";
+    case Kind::boolean:
+      return value.integer() ? "True" : "False";
+    case Kind::integer:
+      return std::to_string(value.integer());
+    case Kind::real:
+      return real_text(value.real());
+    case Kind::string:
+      return quoted(value.text());
+    case Kind::name_space:
+      return "<Namespace>";
+    case Kind::callable:
+      return "<function>";
+    default:
+      break;
   }
   std::string out;
   if (value.is(Kind::dict)) {
@@ -254,7 +316,8 @@ Value from_json(const nlohmann::ordered_json& json, int max_depth) {
   if (max_depth < 0) fail(ErrorKind::usage, "the messages are nested too deeply");
   if (json.is_null()) return Value::none();
   if (json.is_boolean()) return Value(json.get<bool>());
-  if (json.is_number_unsigned() && json.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) return Value(json.get<double>());
+  if (json.is_number_unsigned() && json.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return Value(json.get<double>());
   if (json.is_number_integer()) return Value(json.get<std::int64_t>());
   if (json.is_number_float()) return Value(json.get<double>());
   if (json.is_string()) return Value(json.get<std::string>());

@@ -18,8 +18,8 @@ struct Callable;                                    // macros, functions, bound 
 
 enum class Kind : std::uint8_t { undefined, none, boolean, integer, real, string, list, tuple, dict, name_space, callable };
 
-// Cheap to copy: containers are shared and, but for namespaces, never changed once made. `depth` of a container is one more than the
-// deepest thing in it; whoever makes one bounds it, so that walking values never runs out of stack.
+// Cheap to copy: containers are shared and, but for namespaces, never changed once made. `depth` of a container is one more
+// than the deepest thing in it; whoever makes one bounds it, so that walking values never runs out of stack.
 class Value {
  public:
   Value() = default;  // undefined
@@ -44,9 +44,9 @@ class Value {
 
   std::int64_t integer() const { return integer_; }
   double real() const { return kind_ == Kind::real ? real_ : static_cast<double>(integer_); }
-  const std::string& text() const;         // of a string; of an undefined value its name
-  const List& items() const;               // of a list or tuple
-  const Dict& pairs() const;               // of a dict or namespace
+  const std::string& text() const;                // of a string; of an undefined value its name
+  const List& items() const;                      // of a list or tuple
+  const Dict& pairs() const;                      // of a dict or namespace
   Dict& mutable_pairs() const { return *dict_; }  // of a namespace
   const Callable& function() const { return *function_; }
 

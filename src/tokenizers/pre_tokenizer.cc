@@ -14,10 +14,16 @@ namespace {
 using unicode::Category;
 
 enum Class : std::uint16_t {
-  letter = 1, number = 2, space = 4, newline = 8, mark = 16, punctuation = 32, symbol = 64,
-  upper = 128,   // Lu Lt Lm Lo M: what a word may begin with
-  lower = 256,   // Ll Lm Lo M: what it may go on with
-  cjk = 512,     // the ranges that DeepSeek's tokenizers cut out
+  letter = 1,
+  number = 2,
+  space = 4,
+  newline = 8,
+  mark = 16,
+  punctuation = 32,
+  symbol = 64,
+  upper = 128,  // Lu Lt Lm Lo M: what a word may begin with
+  lower = 256,  // Ll Lm Lo M: what it may go on with
+  cjk = 512,    // the ranges that DeepSeek's tokenizers cut out
 };
 
 std::uint16_t class_of(char32_t code) {
@@ -182,7 +188,9 @@ std::size_t match_cjk_and_kana(const Scanner& s, std::size_t at) {
 }
 
 bool is_ascii_letter(char32_t c) { return (c >= U'a' && c <= U'z') || (c >= U'A' && c <= U'Z'); }
-bool is_ascii_punctuation(char32_t c) { return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126); }
+bool is_ascii_punctuation(char32_t c) {
+  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126);
+}
 
 std::size_t match_deepseek_v3(const Scanner& s, std::size_t at) {
   if (is_ascii_punctuation(s.code(at)) && is_ascii_letter(s.code(at + 1))) {
@@ -206,7 +214,9 @@ std::size_t match_spaced(const Scanner& s, std::size_t at, int classes) {
 std::size_t match_spaced_letters(const Scanner& s, std::size_t at) { return match_spaced(s, at, letter); }
 std::size_t match_spaced_punctuation(const Scanner& s, std::size_t at) { return match_spaced(s, at, punctuation); }
 std::size_t match_cjk_and_hangul(const Scanner& s, std::size_t at) {
-  const auto inside = [&](char32_t c) { return (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0x800 && c <= 0x4e00) || (c >= 0xac00 && c <= 0xd7ff); };
+  const auto inside = [&](char32_t c) {
+    return (c >= 0x4e00 && c <= 0x9fa5) || (c >= 0x800 && c <= 0x4e00) || (c >= 0xac00 && c <= 0xd7ff);
+  };
   while (at < s.end() && inside(s.code(at))) ++at;
   return at;
 }
@@ -216,13 +226,20 @@ using Matcher = std::size_t (*)(const Scanner&, std::size_t);
 // The stages of a pre-tokenizer: each cuts out its matches from every part that the stages before it left.
 std::vector<Matcher> stages_of(PreTokenizer kind) {
   switch (kind) {
-    case PreTokenizer::whole: return {};
-    case PreTokenizer::gpt2: return {match_gpt2};
-    case PreTokenizer::llama3: return {match_llama3};
-    case PreTokenizer::qwen2: return {match_qwen2};
-    case PreTokenizer::smollm: return {match_single_number, match_gpt2};
-    case PreTokenizer::o200k: return {match_o200k};
-    case PreTokenizer::deepseek_v3: return {match_number_runs_of_three, match_cjk_and_kana, match_deepseek_v3};
+    case PreTokenizer::whole:
+      return {};
+    case PreTokenizer::gpt2:
+      return {match_gpt2};
+    case PreTokenizer::llama3:
+      return {match_llama3};
+    case PreTokenizer::qwen2:
+      return {match_qwen2};
+    case PreTokenizer::smollm:
+      return {match_single_number, match_gpt2};
+    case PreTokenizer::o200k:
+      return {match_o200k};
+    case PreTokenizer::deepseek_v3:
+      return {match_number_runs_of_three, match_cjk_and_kana, match_deepseek_v3};
     case PreTokenizer::deepseek_coder:
       return {match_newline, match_spaced_letters, match_spaced_punctuation, match_cjk_and_hangul, match_single_number};
   }
@@ -257,22 +274,43 @@ struct Name {
 };
 
 constexpr std::array<Name, 27> names = {{
-    {"gpt-2", PreTokenizer::gpt2}, {"gpt2", PreTokenizer::gpt2}, {"phi-2", PreTokenizer::gpt2}, {"mpt", PreTokenizer::gpt2},
+    {"gpt-2", PreTokenizer::gpt2},
+    {"gpt2", PreTokenizer::gpt2},
+    {"phi-2", PreTokenizer::gpt2},
+    {"mpt", PreTokenizer::gpt2},
     {"olmo", PreTokenizer::gpt2},
-    {"llama-bpe", PreTokenizer::llama3}, {"llama3", PreTokenizer::llama3}, {"llama-v3", PreTokenizer::llama3}, {"cl100k", PreTokenizer::llama3},
-    {"falcon3", PreTokenizer::llama3}, {"falcon-h1", PreTokenizer::llama3}, {"falcon-e", PreTokenizer::llama3}, {"falcon_e", PreTokenizer::llama3},
-    {"pixtral", PreTokenizer::llama3}, {"lfm2", PreTokenizer::llama3}, {"smaug-bpe", PreTokenizer::llama3}, {"dbrx", PreTokenizer::llama3},
-    {"qwen2", PreTokenizer::qwen2}, {"qwen3", PreTokenizer::qwen2}, {"deepseek-r1-qwen", PreTokenizer::qwen2}, {"stablelm2", PreTokenizer::qwen2},
-    {"smollm", PreTokenizer::smollm}, {"gpt-4o", PreTokenizer::o200k}, {"o200k", PreTokenizer::o200k}, {"llama4", PreTokenizer::o200k},
-    {"deepseek-v3", PreTokenizer::deepseek_v3}, {"deepseek-coder", PreTokenizer::deepseek_coder},
+    {"llama-bpe", PreTokenizer::llama3},
+    {"llama3", PreTokenizer::llama3},
+    {"llama-v3", PreTokenizer::llama3},
+    {"cl100k", PreTokenizer::llama3},
+    {"falcon3", PreTokenizer::llama3},
+    {"falcon-h1", PreTokenizer::llama3},
+    {"falcon-e", PreTokenizer::llama3},
+    {"falcon_e", PreTokenizer::llama3},
+    {"pixtral", PreTokenizer::llama3},
+    {"lfm2", PreTokenizer::llama3},
+    {"smaug-bpe", PreTokenizer::llama3},
+    {"dbrx", PreTokenizer::llama3},
+    {"qwen2", PreTokenizer::qwen2},
+    {"qwen3", PreTokenizer::qwen2},
+    {"deepseek-r1-qwen", PreTokenizer::qwen2},
+    {"stablelm2", PreTokenizer::qwen2},
+    {"smollm", PreTokenizer::smollm},
+    {"gpt-4o", PreTokenizer::o200k},
+    {"o200k", PreTokenizer::o200k},
+    {"llama4", PreTokenizer::o200k},
+    {"deepseek-v3", PreTokenizer::deepseek_v3},
+    {"deepseek-coder", PreTokenizer::deepseek_coder},
 }};
 
 // The expressions as published tokenizer.json files write them.
 constexpr std::string_view contractions_any_case =
-    R"(('s|'S|'t|'T|'re|'rE|'Re|'RE|'ve|'vE|'Ve|'VE|'m|'M|'ll|'lL|'Ll|'LL|'d|'D))", contractions_folded = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))";
+                               R"(('s|'S|'t|'T|'re|'rE|'Re|'RE|'ve|'vE|'Ve|'VE|'m|'M|'ll|'lL|'Ll|'LL|'d|'D))",
+                           contractions_folded = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))";
 constexpr std::string_view gpt2_regex = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view gpt2_regex_grouped = R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view llama3_rest = R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view llama3_rest =
+    R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view qwen2_rest = R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view o200k_regex =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";

@@ -12,10 +12,14 @@ int byte_of_token(std::string_view text) {
   if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
   int value = 0;
   for (const char c : text.substr(3, 2)) {
-    if (c >= '0' && c <= '9') value = value * 16 + (c - '0');
-    else if (c >= 'A' && c <= 'F') value = value * 16 + (c - 'A' + 10);
-    else if (c >= 'a' && c <= 'f') value = value * 16 + (c - 'a' + 10);
-    else return -1;
+    if (c >= '0' && c <= '9')
+      value = value * 16 + (c - '0');
+    else if (c >= 'A' && c <= 'F')
+      value = value * 16 + (c - 'A' + 10);
+    else if (c >= 'a' && c <= 'f')
+      value = value * 16 + (c - 'a' + 10);
+    else
+      return -1;
   }
   return value;
 }
@@ -26,7 +30,9 @@ std::vector<TokenId> find_byte_tokens(const Tokenizer& tokenizer) {
     const auto id = static_cast<TokenId>(i);
     if (tokenizer.kind(id) != TokenKind::byte) continue;
     const int byte = byte_of_token(tokenizer.token_text(id));
-    if (byte < 0) fail(ErrorKind::bad_model, "tokenizer: byte token {} is '{}', it must be <0x00> to <0xFF>", id, printable(tokenizer.token_text(id)));
+    if (byte < 0)
+      fail(ErrorKind::bad_model, "tokenizer: byte token {} is '{}', it must be <0x00> to <0xFF>", id,
+           printable(tokenizer.token_text(id)));
     ids[static_cast<std::size_t>(byte)] = id;
   }
   return ids;
@@ -61,10 +67,14 @@ class SentencePieceBpe final : public VocabularyTokenizer {
 
   std::string piece(TokenId id, bool special) const override {
     switch (kind(id)) {
-      case TokenKind::control: return special ? std::string(token_text(id)) : std::string();
-      case TokenKind::unknown: return special ? std::string(token_text(id)) : std::string(" \xe2\x81\x87 ");  // as sentencepiece shows it
-      case TokenKind::byte: return std::string(1, static_cast<char>(byte_of_token(token_text(id))));
-      default: return unmark(token_text(id));
+      case TokenKind::control:
+        return special ? std::string(token_text(id)) : std::string();
+      case TokenKind::unknown:
+        return special ? std::string(token_text(id)) : std::string(" \xe2\x81\x87 ");  // as sentencepiece shows it
+      case TokenKind::byte:
+        return std::string(1, static_cast<char>(byte_of_token(token_text(id))));
+      default:
+        return unmark(token_text(id));
     }
   }
 
@@ -77,7 +87,8 @@ class SentencePieceBpe final : public VocabularyTokenizer {
     for (std::string_view rest = marked; !rest.empty();) {
       const Utf8Char c = utf8_decode(rest);
       const std::string_view character = rest.substr(0, c.size);
-      merger.symbols.push_back({find_normal(character).value_or(-1), static_cast<std::uint32_t>(character.data() - marked.data()), c.size});
+      merger.symbols.push_back(
+          {find_normal(character).value_or(-1), static_cast<std::uint32_t>(character.data() - marked.data()), c.size});
       rest.remove_prefix(c.size);
     }
     merger.merge([&](const BpeSymbol& left, const BpeSymbol& right) { return find_merge(marked, left, right); });
@@ -131,7 +142,9 @@ class SentencePieceBpe final : public VocabularyTokenizer {
       for (const char c : character) ids.push_back(bytes_[static_cast<unsigned char>(c)]);
       return false;
     }
-    if (!vocabulary_.unk) fail(ErrorKind::bad_model, "tokenizer: the vocabulary has no token for '{}' and none for unknown text", printable(character));
+    if (!vocabulary_.unk)
+      fail(ErrorKind::bad_model, "tokenizer: the vocabulary has no token for '{}' and none for unknown text",
+           printable(character));
     if (!after_unknown) ids.push_back(*vocabulary_.unk);
     return true;
   }

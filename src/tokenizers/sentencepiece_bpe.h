@@ -10,12 +10,12 @@
 namespace bitnet {
 
 struct SentencePieceOptions {
-  bool prefix_every_segment = true;   // a space before each stretch between special tokens, or before the first only
+  bool prefix_every_segment = true;  // a space before each stretch between special tokens, or before the first only
   std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
 };
 
-// Merges by vocabulary.merges where there are any (HuggingFace's form), else by score (sentencepiece's). A space before the text where
-// vocabulary.add_space_prefix is not false. Throws Error{bad_model}.
+// Merges by vocabulary.merges where there are any (HuggingFace's form), else by score (sentencepiece's). A space before the
+// text where vocabulary.add_space_prefix is not false. Throws Error{bad_model}.
 std::unique_ptr<const Tokenizer> make_sentencepiece_bpe(Vocabulary vocabulary, const SentencePieceOptions& options = {});
 
 // The id of each byte's token "<0xNN>", or -1. Throws Error{bad_model} for a byte token of another form.

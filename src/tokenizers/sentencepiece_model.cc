@@ -11,8 +11,8 @@ namespace {
 
 struct Field {
   std::uint32_t number;
-  std::uint64_t value = 0;                   // of varints and fixed-width fields
-  std::span<const std::byte> bytes;          // of length-delimited fields
+  std::uint64_t value = 0;           // of varints and fixed-width fields
+  std::span<const std::byte> bytes;  // of length-delimited fields
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
   float as_float() const { return __builtin_bit_cast(float, static_cast<std::uint32_t>(value)); }
 };
@@ -34,11 +34,20 @@ void each_field(std::span<const std::byte> message, const std::string& name, con
     const std::uint64_t tag = read_varint(in);
     Field f{.number = static_cast<std::uint32_t>(tag >> 3), .bytes = {}};
     switch (tag & 7) {
-      case 0: f.value = read_varint(in); break;
-      case 1: f.value = in.number<std::uint64_t>("64-bit field"); break;
-      case 2: f.bytes = in.take(read_varint(in), "field"); break;
-      case 5: f.value = in.number<std::uint32_t>("32-bit field"); break;
-      default: in.fail("field {} has wire type {}, which sentencepiece does not write", f.number, tag & 7);
+      case 0:
+        f.value = read_varint(in);
+        break;
+      case 1:
+        f.value = in.number<std::uint64_t>("64-bit field");
+        break;
+      case 2:
+        f.bytes = in.take(read_varint(in), "field");
+        break;
+      case 5:
+        f.value = in.number<std::uint32_t>("32-bit field");
+        break;
+      default:
+        in.fail("field {} has wire type {}, which sentencepiece does not write", f.number, tag & 7);
     }
     field(f);
   }
@@ -58,7 +67,8 @@ void read_piece(const Field& piece, const std::string& name, Vocabulary& v) {
     if (f.number == 2) score = f.as_float();
     if (f.number == 3) type = f.value;
   });
-  if (type < 1 || type > 6) fail(ErrorKind::bad_model, "{}: piece {} has type {}, allowed are 1 to 6", printable(name, 512), v.tokens.size(), type);
+  if (type < 1 || type > 6)
+    fail(ErrorKind::bad_model, "{}: piece {} has type {}, allowed are 1 to 6", printable(name, 512), v.tokens.size(), type);
   v.tokens.push_back(std::move(text)), v.scores.push_back(score), v.kinds.push_back(static_cast<TokenKind>(type));
 }
 
@@ -106,8 +116,10 @@ std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const st
   v.add_bos = false, v.add_eos = false;
   std::vector<SpecialToken> special = user_defined(v);
   if (trainer.model_type == 1) return make_unigram(std::move(v), std::move(special));
-  if (trainer.model_type == 2) return make_sentencepiece_bpe(std::move(v), {.prefix_every_segment = false, .special = std::move(special)});
-  fail(ErrorKind::bad_model, "{}: the model type is {}, supported are unigram (1) and BPE (2)", printable(name, 512), trainer.model_type);
+  if (trainer.model_type == 2)
+    return make_sentencepiece_bpe(std::move(v), {.prefix_every_segment = false, .special = std::move(special)});
+  fail(ErrorKind::bad_model, "{}: the model type is {}, supported are unigram (1) and BPE (2)", printable(name, 512),
+       trainer.model_type);
 }
 
 }  // namespace bitnet

@@ -39,7 +39,8 @@ SpecialTokens::SpecialTokens(std::vector<SpecialToken> tokens) : tokens_(std::mo
     if (text.empty() || text.size() > max_length) continue;
     std::uint32_t node = 0;
     for (const char c : text) {
-      const auto [edge, added] = edges_.try_emplace(std::uint64_t{node} * 256 + static_cast<unsigned char>(c), static_cast<std::uint32_t>(ends_.size()));
+      const auto [edge, added] = edges_.try_emplace(std::uint64_t{node} * 256 + static_cast<unsigned char>(c),
+                                                    static_cast<std::uint32_t>(ends_.size()));
       if (added) ends_.push_back(-1);
       node = edge->second;
     }

@@ -18,7 +18,8 @@ std::unique_ptr<const Tokenizer> make_tokenizer(Vocabulary vocabulary) {
     if (!vocabulary.eos) vocabulary.eos = vocabulary.sep;
     return make_word_piece(std::move(vocabulary));
   }
-  fail(ErrorKind::bad_model, "tokenizer.ggml.model is '{}', supported are gpt2, llama, t5 and bert", printable(vocabulary.model));
+  fail(ErrorKind::bad_model, "tokenizer.ggml.model is '{}', supported are gpt2, llama, t5 and bert",
+       printable(vocabulary.model));
 }
 
 }  // namespace bitnet

@@ -19,12 +19,13 @@ enum class TokenKind : std::uint8_t { normal = 1, unknown = 2, control = 3, user
 
 // Everything a tokenizer is made from, whichever file it came out of. Untrusted: make_tokenizer checks every index and length.
 struct Vocabulary {
-  std::string model;  // GGUF's tokenizer.ggml.model: "gpt2" byte-level BPE, "llama" SentencePiece BPE, "t5" unigram, "bert" WordPiece
-  std::string pre;    // GGUF's tokenizer.ggml.pre: the pre-tokenizer's name; empty where the file has none
+  std::string
+      model;  // GGUF's tokenizer.ggml.model: "gpt2" byte-level BPE, "llama" SentencePiece BPE, "t5" unigram, "bert" WordPiece
+  std::string pre;  // GGUF's tokenizer.ggml.pre: the pre-tokenizer's name; empty where the file has none
   std::vector<std::string> tokens;
-  std::vector<float> scores;       // empty or one per token
-  std::vector<TokenKind> kinds;    // empty or one per token
-  std::vector<std::string> merges; // byte-level BPE: "left right", best first
+  std::vector<float> scores;        // empty or one per token
+  std::vector<TokenKind> kinds;     // empty or one per token
+  std::vector<std::string> merges;  // byte-level BPE: "left right", best first
   std::optional<TokenId> bos, eos, eot, unk, sep, pad, cls, mask;
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
   std::string precompiled_charsmap;  // unigram: sentencepiece's normaliser, empty for none
@@ -46,8 +47,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Time linear in the text (up to a logarithm). Invalid UTF-8 never fails: byte-level models encode its bytes, the others treat each maximal
-  // broken part as U+FFFD.
+  // Time linear in the text (up to a logarithm). Invalid UTF-8 never fails: byte-level models encode its bytes, the others
+  // treat each maximal broken part as U+FFFD.
   virtual std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const = 0;
 
   // The bytes of one token as they stand in running text (a space where the vocabulary writes a word mark, one byte for a byte
@@ -72,8 +73,10 @@ class Tokenizer {
 std::unique_ptr<const Tokenizer> make_tokenizer(Vocabulary vocabulary);
 
 // Readers of the other two file forms; `name` is for error messages. Both throw Error{bad_model}.
-std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view json, const std::string& name);             // HuggingFace tokenizer.json
-std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes, const std::string& name);  // .model protobuf
+std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view json,
+                                                     const std::string& name);  // HuggingFace tokenizer.json
+std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes,
+                                                              const std::string& name);  // .model protobuf
 
 // Turns a growing sequence of ids into text pieces that are each valid UTF-8; joined they equal Tokenizer::decode of all ids.
 // Holds back at most the bytes of one unfinished character. Keeps a reference to the tokenizer. Not thread safe.

@@ -36,7 +36,8 @@ bool flag(const json& object, const char* name, bool fallback) {
 }
 
 TokenId id_of(const json& value, const std::string& where) {
-  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() >= (1 << 22)) bad(where, "must be an id from 0 to 4194303");
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() >= (1 << 22))
+    bad(where, "must be an id from 0 to 4194303");
   return value.get<TokenId>();
 }
 
@@ -44,7 +45,8 @@ TokenId id_of(const json& value, const std::string& where) {
 void place(Vocabulary& v, TokenId id, const std::string& token, TokenKind kind, const std::string& where) {
   const auto i = static_cast<std::size_t>(id);
   if (i >= v.tokens.size()) v.tokens.resize(i + 1), v.kinds.resize(i + 1, TokenKind::unused);
-  if (!v.tokens[i].empty() && v.tokens[i] != token) bad(where, fmt::format("gives id {} to '{}' and '{}'", id, printable(v.tokens[i]), printable(token)));
+  if (!v.tokens[i].empty() && v.tokens[i] != token)
+    bad(where, fmt::format("gives id {} to '{}' and '{}'", id, printable(v.tokens[i]), printable(token)));
   v.tokens[i] = token, v.kinds[i] = kind;
 }
 
@@ -56,7 +58,9 @@ void read_vocab(const json& model, Vocabulary& v) {
   v.tokens.reserve(vocab.size());
   for (const auto& [token, id] : vocab.items()) {
     const TokenId value = id_of(id, "model.vocab['" + printable(token) + "']");
-    if (value >= limit) bad("model.vocab['" + printable(token) + "']", fmt::format("is {}, a vocabulary of {} tokens must stay below {}", value, vocab.size(), limit));
+    if (value >= limit)
+      bad("model.vocab['" + printable(token) + "']",
+          fmt::format("is {}, a vocabulary of {} tokens must stay below {}", value, vocab.size(), limit));
     place(v, value, token, TokenKind::normal, "model.vocab");
   }
 }
@@ -115,8 +119,10 @@ void read_split(const json& part, Splitting& s) {
     s.cjk_split = 1;
   } else if (s.number_split == 3 && s.cjk_split == 1) {
     static constexpr std::string_view deepseek =
-        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
-    if (regex != deepseek) bad("pre_tokenizer", fmt::format("splits by '{}', which is not a known expression", printable(regex, 300)));
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+        "?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+    if (regex != deepseek)
+      bad("pre_tokenizer", fmt::format("splits by '{}', which is not a known expression", printable(regex, 300)));
     s.pre = PreTokenizer::deepseek_v3;
   } else {
     s.pre = pre_tokenizer_by_regex(regex);
@@ -131,7 +137,8 @@ Splitting read_pre_tokenizer(const json& root) {
     if (type == "Split") {
       read_split(part, s);
     } else if (type == "Digits") {
-      if (!flag(part, "individual_digits", false)) bad("pre_tokenizer", "has Digits that are not individual, which is not supported");
+      if (!flag(part, "individual_digits", false))
+        bad("pre_tokenizer", "has Digits that are not individual, which is not supported");
       s.digits = true;
     } else if (type == "ByteLevel") {
       s.byte_level = true;
@@ -196,7 +203,8 @@ void set_unknown(const json& model, Vocabulary& v) {
 std::unique_ptr<const Tokenizer> read_bpe(const json& root, const json& model) {
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const json& value = member(model, affix);
-    if (value.is_string() && !value.get<std::string>().empty()) bad(std::string("model.") + affix, "is not empty, which is not supported");
+    if (value.is_string() && !value.get<std::string>().empty())
+      bad(std::string("model.") + affix, "is not empty, which is not supported");
   }
   Vocabulary v;
   read_vocab(model, v), read_merges(model, v);
@@ -235,7 +243,8 @@ std::unique_ptr<const Tokenizer> read_word_piece(const json& root, const json& m
     options.split_chinese = flag(part, "handle_chinese_chars", true);
     options.strip_accents = flag(part, "strip_accents", options.lowercase);
   }
-  if (member(model, "continuing_subword_prefix").is_string()) options.continuation = text(model, "continuing_subword_prefix", "model");
+  if (member(model, "continuing_subword_prefix").is_string())
+    options.continuation = text(model, "continuing_subword_prefix", "model");
   const json& longest = member(model, "max_input_chars_per_word");
   if (longest.is_number_unsigned()) options.max_word_chars = std::min<std::int64_t>(longest.get<std::int64_t>(), 1000);
   return make_word_piece(std::move(v), options);
@@ -246,18 +255,22 @@ std::unique_ptr<const Tokenizer> read_unigram(const json& root, const json& mode
   const json& vocab = member(model, "vocab");
   if (!vocab.is_array() || vocab.empty()) bad("model.vocab", "must be an array with tokens");
   for (const json& entry : vocab) {
-    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) bad(fmt::format("model.vocab[{}]", v.tokens.size()), "must be a token and its score");
-    v.tokens.push_back(entry[0].get<std::string>()), v.scores.push_back(entry[1].get<float>()), v.kinds.push_back(TokenKind::normal);
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
+      bad(fmt::format("model.vocab[{}]", v.tokens.size()), "must be a token and its score");
+    v.tokens.push_back(entry[0].get<std::string>()), v.scores.push_back(entry[1].get<float>()),
+        v.kinds.push_back(TokenKind::normal);
     if (byte_of_token(v.tokens.back()) >= 0 && flag(model, "byte_fallback", false)) v.kinds.back() = TokenKind::byte;
   }
   if (member(model, "unk_id").is_number_integer()) v.unk = id_of(member(model, "unk_id"), "model.unk_id");
   read_added(root, v);
   v.scores.resize(v.tokens.size());
-  if (v.unk && static_cast<std::size_t>(*v.unk) < v.kinds.size()) v.kinds[static_cast<std::size_t>(*v.unk)] = TokenKind::unknown;
+  if (v.unk && static_cast<std::size_t>(*v.unk) < v.kinds.size())
+    v.kinds[static_cast<std::size_t>(*v.unk)] = TokenKind::unknown;
   read_post_processor(root, v);
   check_normalizer(root, {"Precompiled", "Replace", "Strip"});
   for (const json& part : parts_of(member(root, "normalizer"), "normalizers")) {
-    if (text(part, "type", "normalizer") == "Precompiled") bad("normalizer", "is Precompiled, use the SentencePiece .model file of this tokenizer instead");
+    if (text(part, "type", "normalizer") == "Precompiled")
+      bad("normalizer", "is Precompiled, use the SentencePiece .model file of this tokenizer instead");
   }
   return make_unigram(std::move(v));
 }

@@ -104,7 +104,8 @@ std::u32string compose(const std::u32string& text) {
 
 // Normalises each stretch of valid UTF-8; broken bytes pass as they are and separate the stretches.
 std::string normalise(std::string_view text, bool compatible, bool composed) {
-  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return std::string(text);
+  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
+    return std::string(text);
   std::string out;
   std::u32string stretch;
   const auto flush = [&] {
@@ -134,8 +135,9 @@ Category category(char32_t code) {
 }
 
 bool is_white_space(char32_t code) {
-  return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200a) ||
-         code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+  return (code >= 0x09 && code <= 0x0d) || code == 0x20 || code == 0x85 || code == 0xa0 || code == 0x1680 ||
+         (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f ||
+         code == 0x3000;
 }
 
 void append_lower(std::string& out, char32_t code) {

@@ -24,7 +24,7 @@ extern const Range category_ranges[], combining_ranges[];
 extern const Mapping lower_map[], nfd_map[], nfkd_map[];
 extern const Composition compositions[];
 extern const char32_t scalar_pool[];
-extern const std::size_t category_ranges_size, combining_ranges_size, lower_map_size, nfd_map_size, nfkd_map_size, compositions_size,
-    scalar_pool_size;
+extern const std::size_t category_ranges_size, combining_ranges_size, lower_map_size, nfd_map_size, nfkd_map_size,
+    compositions_size, scalar_pool_size;
 
 }  // namespace bitnet::unicode

@@ -54,7 +54,8 @@ class PieceTrie {
 class Unigram final : public VocabularyTokenizer {
  public:
   Unigram(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool eos_by_default)
-      : VocabularyTokenizer(std::move(vocabulary), std::move(special), false, eos_by_default), charsmap_(vocabulary_.precompiled_charsmap) {
+      : VocabularyTokenizer(std::move(vocabulary), std::move(special), false, eos_by_default),
+        charsmap_(vocabulary_.precompiled_charsmap) {
     if (vocabulary_.scores.empty()) fail(ErrorKind::bad_model, "tokenizer: a unigram vocabulary needs scores");
     if (!vocabulary_.unk) fail(ErrorKind::bad_model, "tokenizer: a unigram vocabulary needs a token for unknown text");
     bytes_ = find_byte_tokens(*this);
@@ -64,7 +65,8 @@ class Unigram final : public VocabularyTokenizer {
       const float score = vocabulary_.scores[i];
       if (!std::isfinite(score)) fail(ErrorKind::bad_model, "tokenizer: the score of token {} is not finite", i);
       if (kind(id) == TokenKind::normal) lowest = std::min(lowest, score), highest = std::max(highest, score);
-      const bool written = kind(id) == TokenKind::normal || kind(id) == TokenKind::user_defined || kind(id) == TokenKind::unused;
+      const bool written =
+          kind(id) == TokenKind::normal || kind(id) == TokenKind::user_defined || kind(id) == TokenKind::unused;
       if (written && !token_text(id).empty() && token_text(id).size() <= max_piece) pieces_.add(token_text(id), id);
     }
     unknown_score_ = lowest - unknown_penalty, highest_ = highest;
@@ -74,10 +76,14 @@ class Unigram final : public VocabularyTokenizer {
 
   std::string piece(TokenId id, bool special) const override {
     switch (kind(id)) {
-      case TokenKind::control: return special ? std::string(token_text(id)) : std::string();
-      case TokenKind::unknown: return " \xe2\x81\x87 ";  // as sentencepiece shows it
-      case TokenKind::byte: return std::string(1, static_cast<char>(byte_of_token(token_text(id))));
-      default: return unmark(token_text(id));
+      case TokenKind::control:
+        return special ? std::string(token_text(id)) : std::string();
+      case TokenKind::unknown:
+        return " \xe2\x81\x87 ";  // as sentencepiece shows it
+      case TokenKind::byte:
+        return std::string(1, static_cast<char>(byte_of_token(token_text(id))));
+      default:
+        return unmark(token_text(id));
     }
   }
 
@@ -107,7 +113,8 @@ class Unigram final : public VocabularyTokenizer {
       pieces_.prefixes(rest, [&](std::size_t size, TokenId id) {
         if (kind(id) == TokenKind::unused) return;
         const bool forced = kind(id) == TokenKind::user_defined;  // scores above any other way to write the same text
-        offer(at + size, forced ? static_cast<float>(size) * highest_ - 0.1f : vocabulary_.scores[static_cast<std::size_t>(id)], id);
+        offer(at + size, forced ? static_cast<float>(size) * highest_ - 0.1f : vocabulary_.scores[static_cast<std::size_t>(id)],
+              id);
         single = single || size == character;
       });
       if (!single) offer(at + character, unknown_score_, -1);

@@ -17,9 +17,12 @@ void check_id(const std::optional<TokenId>& id, std::string_view name, std::size
 void check_vocabulary(const Vocabulary& v) {
   const std::size_t n = v.tokens.size();
   if (n == 0) fail(ErrorKind::bad_model, "tokenizer: the vocabulary has no tokens");
-  if (n > max_tokens) fail(ErrorKind::bad_model, "tokenizer: the vocabulary has {} tokens, at most {} are allowed", n, max_tokens);
-  if (!v.scores.empty() && v.scores.size() != n) fail(ErrorKind::bad_model, "tokenizer: there are {} scores for {} tokens", v.scores.size(), n);
-  if (!v.kinds.empty() && v.kinds.size() != n) fail(ErrorKind::bad_model, "tokenizer: there are {} token types for {} tokens", v.kinds.size(), n);
+  if (n > max_tokens)
+    fail(ErrorKind::bad_model, "tokenizer: the vocabulary has {} tokens, at most {} are allowed", n, max_tokens);
+  if (!v.scores.empty() && v.scores.size() != n)
+    fail(ErrorKind::bad_model, "tokenizer: there are {} scores for {} tokens", v.scores.size(), n);
+  if (!v.kinds.empty() && v.kinds.size() != n)
+    fail(ErrorKind::bad_model, "tokenizer: there are {} token types for {} tokens", v.kinds.size(), n);
   check_id(v.bos, "BOS", n), check_id(v.eos, "EOS", n), check_id(v.eot, "EOT", n), check_id(v.unk, "unknown token", n);
   check_id(v.sep, "SEP", n), check_id(v.pad, "padding", n), check_id(v.cls, "CLS", n), check_id(v.mask, "mask", n);
 }
@@ -37,12 +40,13 @@ std::vector<SpecialToken> special_of(const Vocabulary& v) {
 
 }  // namespace
 
-VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool bos_by_default,
-                                         bool eos_by_default)
+VocabularyTokenizer::VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special,
+                                         bool bos_by_default, bool eos_by_default)
     : vocabulary_(std::move(vocabulary)) {
   check_vocabulary(vocabulary_);
   index_.reserve(vocabulary_.tokens.size());
-  for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i) index_.try_emplace(vocabulary_.tokens[i], static_cast<TokenId>(i));
+  for (std::size_t i = 0; i < vocabulary_.tokens.size(); ++i)
+    index_.try_emplace(vocabulary_.tokens[i], static_cast<TokenId>(i));
   special_ = SpecialTokens(special ? std::move(*special) : special_of(vocabulary_));
   add_bos_ = vocabulary_.bos && vocabulary_.add_bos.value_or(bos_by_default);
   add_eos_ = vocabulary_.eos && vocabulary_.add_eos.value_or(eos_by_default);

@@ -22,9 +22,10 @@ class VocabularyTokenizer : public Tokenizer {
   LeadingSpace leading_space() const override { return LeadingSpace::keep; }
 
  protected:
-  // Checks ids and lengths; throws Error{bad_model}. Without `special`, the special tokens are the vocabulary's control and user-defined
-  // ones. `bos_by_default` and `eos_by_default` hold where the vocabulary does not say.
-  VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool bos_by_default, bool eos_by_default);
+  // Checks ids and lengths; throws Error{bad_model}. Without `special`, the special tokens are the vocabulary's control and
+  // user-defined ones. `bos_by_default` and `eos_by_default` hold where the vocabulary does not say.
+  VocabularyTokenizer(Vocabulary vocabulary, std::optional<std::vector<SpecialToken>> special, bool bos_by_default,
+                      bool eos_by_default);
 
   // Appends the ids of a non-empty stretch of text without special tokens. `first` when nothing but BOS stands before it.
   virtual void encode_text(std::string_view text, bool first, std::vector<TokenId>& ids) const = 0;

@@ -14,8 +14,9 @@ namespace bitnet {
 namespace {
 
 bool is_ideograph(char32_t c) {
-  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
-         (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+         (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+         (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
 bool is_control(char32_t c) {
@@ -41,9 +42,11 @@ void each_char(std::string_view text, const Body& body) {
 // HuggingFace's clean-up of a piece that follows a space.
 std::string clean_up(std::string piece) {
   static constexpr std::pair<std::string_view, std::string_view> rules[] = {
-      {" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
   for (const auto& [from, to] : rules) {
-    for (std::size_t at = piece.find(from); at != std::string::npos; at = piece.find(from, at + to.size())) piece.replace(at, from.size(), to);
+    for (std::size_t at = piece.find(from); at != std::string::npos; at = piece.find(from, at + to.size()))
+      piece.replace(at, from.size(), to);
   }
   return piece;
 }
@@ -58,7 +61,8 @@ class WordPiece final : public VocabularyTokenizer {
       continued += token.starts_with(options_.continuation);
     }
     if (marked > continued) start_ = space_mark, options_.continuation.clear();
-    for (TokenKind& kind : vocabulary_.kinds) kind = kind == TokenKind::unknown ? TokenKind::normal : kind;  // [UNK] is a word like others
+    for (TokenKind& kind : vocabulary_.kinds)
+      kind = kind == TokenKind::unknown ? TokenKind::normal : kind;  // [UNK] is a word like others
     unk_ = vocabulary_.unk ? vocabulary_.unk : find("[UNK]");
     if (!unk_) fail(ErrorKind::bad_model, "tokenizer: a WordPiece vocabulary needs a token for unknown words");
   }
@@ -66,8 +70,10 @@ class WordPiece final : public VocabularyTokenizer {
   std::string piece(TokenId id, bool special) const override {
     const std::string_view text = token_text(id);
     if (kind(id) == TokenKind::control) return special ? " " + std::string(text) : std::string();
-    if (!start_.empty()) return text.starts_with(start_) ? clean_up(" " + std::string(text.substr(start_.size()))) : std::string(text);
-    if (text.size() > options_.continuation.size() && text.starts_with(options_.continuation)) return std::string(text.substr(options_.continuation.size()));
+    if (!start_.empty())
+      return text.starts_with(start_) ? clean_up(" " + std::string(text.substr(start_.size()))) : std::string(text);
+    if (text.size() > options_.continuation.size() && text.starts_with(options_.continuation))
+      return std::string(text.substr(options_.continuation.size()));
     return clean_up(" " + std::string(text));
   }
 

@@ -23,9 +23,11 @@ TEST(Cursor, ReadsLittleEndian) {
 TEST(Cursor, NamesThePlaceThatFailed) {
   Cursor in(bytes_of("abcdef"), "model.gguf");
   in.take(2, "magic");
-  EXPECT_THAT([&] { in.take(~std::uint64_t{0}, "key"); },
-              testing::ThrowsMessage<Error>("model.gguf: at byte 2: key needs 18446744073709551615 bytes, the file has 4 left"));
-  EXPECT_THAT([&] { in.number<std::uint64_t>("tensor count"); }, testing::ThrowsMessage<Error>(testing::HasSubstr("tensor count needs 8 bytes")));
+  EXPECT_THAT(
+      [&] { in.take(~std::uint64_t{0}, "key"); },
+      testing::ThrowsMessage<Error>("model.gguf: at byte 2: key needs 18446744073709551615 bytes, the file has 4 left"));
+  EXPECT_THAT([&] { in.number<std::uint64_t>("tensor count"); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("tensor count needs 8 bytes")));
 }
 
 TEST(Checked, RefusesWhatDoesNotFit) {
@@ -71,13 +73,16 @@ TEST(Utf8, ConsumesMaximalSubparts) {
     return out;
   };
   // The example of the Unicode standard, table 3-8.
-  EXPECT_THAT(sizes("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"), testing::ElementsAre(1, -3, -2, -1, 1, -1, 1, -1, -1, 1));
+  EXPECT_THAT(sizes("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
+              testing::ElementsAre(1, -3, -2, -1, 1, -1, 1, -1, -1, 1));
   EXPECT_THAT(sizes("\xC0\xAF\xED\xA0\x80\xF4\x90"), testing::ElementsAre(-1, -1, -1, -1, -1, -1, -1));
 }
 
 TEST(Printable, HidesWhatCouldDriveATerminal) {
   EXPECT_EQ(printable("a\x1b[31mb\n"), "a\\x1b[31mb\\x0a");
-  EXPECT_EQ(printable("\xff" "ok \xe2\x80\xae"), "\\xffok \\xe2\\x80\\xae");
+  EXPECT_EQ(printable("\xff"
+                      "ok \xe2\x80\xae"),
+            "\\xffok \\xe2\\x80\\xae");
   EXPECT_EQ(printable("na\xc3\xafve"), "na\xc3\xafve");
   EXPECT_EQ(printable("abcdef", 3), "abc...");
 }
@@ -88,7 +93,8 @@ TEST(Buffer, IsAlignedAndZero) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64, 0u);
     EXPECT_EQ(buffer.data()[size - 1], std::byte{0});
   }
-  EXPECT_THAT([] { Buffer impossible(~std::size_t{0} - 100); }, testing::Throws<Error>(testing::Property(&Error::kind, ErrorKind::too_big)));
+  EXPECT_THAT([] { Buffer impossible(~std::size_t{0} - 100); },
+              testing::Throws<Error>(testing::Property(&Error::kind, ErrorKind::too_big)));
 }
 
 }  // namespace

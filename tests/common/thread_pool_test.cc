@@ -26,7 +26,8 @@ TEST_P(Pool, WakesWorkersThatHaveParked) {
   ThreadPool pool(GetParam());
   std::atomic<int> calls{0};
   for (int round = 0; round < 20; ++round) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // twenty times the spinning time: lets them park, asserts nothing
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(2));  // twenty times the spinning time: lets them park, asserts nothing
     pool.run([&](int, int) { ++calls; });
   }
   EXPECT_EQ(calls, 20 * GetParam());

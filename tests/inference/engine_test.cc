@@ -116,7 +116,8 @@ TEST_F(EngineTest, RefusesBadRequests) {
   const auto engine = open();
   Session session = engine->new_session();
   EXPECT_THAT([&] { engine->generate(session, greedy({}, 1)); }, testing::ThrowsMessage<Error>("the prompt has no tokens"));
-  EXPECT_THAT([&] { engine->generate(session, greedy({1, 258}, 1)); }, testing::ThrowsMessage<Error>("token 1 of the prompt is 258, allowed are 0 to 257"));
+  EXPECT_THAT([&] { engine->generate(session, greedy({1, 258}, 1)); },
+              testing::ThrowsMessage<Error>("token 1 of the prompt is 258, allowed are 0 to 257"));
   EXPECT_THROW(engine->generate(session, greedy({-1}, 1)), Error);
 }
 
@@ -137,7 +138,8 @@ TEST_F(EngineTest, WorksWithoutATokenizer) {
   const GenerateResult result = engine->generate(session, greedy({1, 2}, 4));
   EXPECT_EQ(result.ids.size(), 4u);
   EXPECT_EQ(result.text, "");
-  EXPECT_THAT([&] { engine->render_chat(nlohmann::ordered_json::array()); }, testing::ThrowsMessage<Error>(testing::HasSubstr("no chat template")));
+  EXPECT_THAT([&] { engine->render_chat(nlohmann::ordered_json::array()); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("no chat template")));
 }
 
 TEST_F(EngineTest, LogitsMatchEvaluate) {
@@ -166,7 +168,8 @@ TEST_F(EngineTest, NotANumberInTheWeightsEndsTheRequestOnly) {
   const test::TempFile broken(bytes);
   const auto engine = Engine::open(broken.path(), {.threads = 1});
   Session session = engine->new_session();
-  EXPECT_THAT([&] { engine->generate(session, greedy({1}, 1)); }, testing::ThrowsMessage<Error>(testing::HasSubstr("model output is invalid")));
+  EXPECT_THAT([&] { engine->generate(session, greedy({1}, 1)); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("model output is invalid")));
 }
 
 }  // namespace

@@ -17,27 +17,33 @@ SamplingParams everything() {  // every step off
   return p;
 }
 
-std::vector<double> frequencies(const SamplingParams& params, const std::vector<float>& logits, std::span<const TokenId> history = {}, int draws = 20000) {
+std::vector<double> frequencies(const SamplingParams& params, const std::vector<float>& logits,
+                                std::span<const TokenId> history = {}, int draws = 20000) {
   Sampler sampler(params, static_cast<std::int64_t>(logits.size()));
   std::vector<double> counts(logits.size());
-  for (int i = 0; i < draws; ++i) ++counts[static_cast<std::size_t>(sampler.sample(logits, history, static_cast<std::uint64_t>(i)))];
+  for (int i = 0; i < draws; ++i)
+    ++counts[static_cast<std::size_t>(sampler.sample(logits, history, static_cast<std::uint64_t>(i)))];
   for (double& c : counts) c /= draws;
   return counts;
 }
 
-const std::vector<float> logits_of_halves = {std::log(0.5f), std::log(0.25f), std::log(0.125f), std::log(0.0625f), std::log(0.0625f)};
+const std::vector<float> logits_of_halves = {std::log(0.5f), std::log(0.25f), std::log(0.125f), std::log(0.0625f),
+                                             std::log(0.0625f)};
 
 void expect_near(const std::vector<double>& found, const std::vector<double>& wanted) {
   for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(found[i], wanted[i], 0.015) << "token " << i;
 }
 
-TEST(Sampler, DrawsByProbability) { expect_near(frequencies(everything(), logits_of_halves), {0.5, 0.25, 0.125, 0.0625, 0.0625}); }
+TEST(Sampler, DrawsByProbability) {
+  expect_near(frequencies(everything(), logits_of_halves), {0.5, 0.25, 0.125, 0.0625, 0.0625});
+}
 
 TEST(Sampler, TemperatureSharpens) {
   SamplingParams p = everything();
   p.temperature = 0.5f;  // squares the probabilities
   const double total = 0.25 + 0.0625 + 0.015625 + 2 * 0.00390625;
-  expect_near(frequencies(p, logits_of_halves), {0.25 / total, 0.0625 / total, 0.015625 / total, 0.00390625 / total, 0.00390625 / total});
+  expect_near(frequencies(p, logits_of_halves),
+              {0.25 / total, 0.0625 / total, 0.015625 / total, 0.00390625 / total, 0.00390625 / total});
 }
 
 TEST(Sampler, GreedyTakesTheLowestIdOfATie) {
@@ -133,7 +139,8 @@ TEST(Sampler, StepsThatSortLazilyEqualAFullSort) {
 
 TEST(Sampler, RefusesBrokenLogits) {
   Sampler sampler(everything(), 3);
-  EXPECT_THAT([&] { sampler.sample(std::vector<float>{1, NAN, 2}, {}, 0); }, testing::ThrowsMessage<Error>(testing::HasSubstr("logit of token 1 is nan")));
+  EXPECT_THAT([&] { sampler.sample(std::vector<float>{1, NAN, 2}, {}, 0); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("logit of token 1 is nan")));
   EXPECT_THROW(sampler.sample(std::vector<float>{1, INFINITY, 2}, {}, 0), Error);
   EXPECT_THROW(sampler.sample(std::vector<float>{-INFINITY, -INFINITY, -INFINITY}, {}, 0), Error);
 }

@@ -26,7 +26,8 @@ TEST(StopStrings, AreFoundAtEveryCut) {
   const std::string text = "one two END three END";
   for (std::size_t a = 0; a <= text.size(); ++a) {
     for (std::size_t b = a; b <= text.size(); ++b) {
-      EXPECT_EQ(run({"END", "never"}, {text.substr(0, a), text.substr(a, b - a), text.substr(b)}), (Outcome{"one two ", true})) << a << " " << b;
+      EXPECT_EQ(run({"END", "never"}, {text.substr(0, a), text.substr(a, b - a), text.substr(b)}), (Outcome{"one two ", true}))
+          << a << " " << b;
     }
   }
 }

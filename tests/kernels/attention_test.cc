@@ -29,7 +29,8 @@ struct Problem {
     double sum = 0;
     for (std::size_t j = 0; j < p.size(); ++j) {
       double score = 0;
-      for (std::size_t d = 0; d < out.size(); ++d) score += static_cast<double>(q[d]) * static_cast<double>(keys[j * out.size() + d]);
+      for (std::size_t d = 0; d < out.size(); ++d)
+        score += static_cast<double>(q[d]) * static_cast<double>(keys[j * out.size() + d]);
       sum += p[j] = std::exp(score);
     }
     for (std::size_t j = 0; j < p.size(); ++j) {
@@ -68,7 +69,8 @@ TEST(Attention, IsASoftmaxOverAllChunks) {
         for (const KernelTable* table : kernel_tables()) {
           const std::vector<float> out = problem.run(*table, type);
           for (std::size_t d = 0; d < truth.size(); ++d) {
-            ASSERT_NEAR(static_cast<double>(out[d]), truth[d], tolerance) << table->name << " " << head_dim << " x " << positions;
+            ASSERT_NEAR(static_cast<double>(out[d]), truth[d], tolerance)
+                << table->name << " " << head_dim << " x " << positions;
           }
         }
       }

@@ -33,7 +33,8 @@ TEST(Exp, HasDefinedEnds) {
 
 TEST(Elementary, DoubleFunctionsAgreeWithTheLibrary) {
   for (double x = -700; x < 700; x += 0.37) EXPECT_NEAR(exp_f64(x) / std::exp(x), 1.0, 1e-15 * 4) << x;
-  for (double x = 1e-300; x < 1e300; x *= 7.3) EXPECT_NEAR(log_f64(x), std::log(x), 1e-15 * 2 * std::max(1.0, std::fabs(std::log(x)))) << x;
+  for (double x = 1e-300; x < 1e300; x *= 7.3)
+    EXPECT_NEAR(log_f64(x), std::log(x), 1e-15 * 2 * std::max(1.0, std::fabs(std::log(x)))) << x;
   for (double x = -3000; x < 140000; x += 1.731) {
     double s, c;
     sincos_f64(x, s, c);
@@ -70,7 +71,7 @@ TEST(Half, RoundTripsEveryValue) {
 }
 
 TEST(Half, RoundsToNearestEven) {
-  EXPECT_EQ(f32_to_f16(1.0f + 0x1p-11f), 0x3c00);              // a tie goes to the even neighbour
+  EXPECT_EQ(f32_to_f16(1.0f + 0x1p-11f), 0x3c00);  // a tie goes to the even neighbour
   EXPECT_EQ(f32_to_f16(1.0f + 0x1.8p-10f), 0x3c02);
   EXPECT_EQ(f32_to_f16(65519.996f), 0x7bff);
   EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00);

@@ -60,13 +60,14 @@ TEST(TernaryMatmul, IsThePlainSum) {
     for (const KernelTable* table : kernel_tables()) {
       std::vector<float> y(static_cast<std::size_t>(tokens * rows));
       std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
-      table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows, {q.data(), x_scales.data(), sums.data(), tokens, padded},
-                            y.data(), rows, scratch.data());
+      table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows,
+                            {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.data());
       for (std::int64_t t = 0; t < tokens; ++t) {
         for (std::int64_t r = 0; r < rows; ++r) {
           std::int32_t sum = 0;
           for (std::int64_t c = 0; c < cols; ++c) {
-            sum += (codes[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)] - 1) * q[static_cast<std::size_t>(t * padded + c)];
+            sum += (codes[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)] - 1) *
+                   q[static_cast<std::size_t>(t * padded + c)];
           }
           EXPECT_EQ(y[static_cast<std::size_t>(t * rows + r)], static_cast<float>(sum)) << table->name << " cols " << cols;
         }

@@ -29,7 +29,8 @@ TEST_P(UnitVectors, AreReproducedExactly) {
   std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
   for (std::int64_t r = 0; r < rows; ++r) {
     std::vector<std::uint8_t> row;
-    for (std::int64_t c = 0; c < cols; ++c) row.push_back(static_cast<std::uint8_t>(codes[static_cast<std::size_t>(r * cols + c)] + 1));
+    for (std::int64_t c = 0; c < cols; ++c)
+      row.push_back(static_cast<std::uint8_t>(codes[static_cast<std::size_t>(r * cols + c)] + 1));
     pack_ternary_row(row.data(), cols, r, lines.data());
   }
   for (const KernelTable* table : kernel_tables()) {
@@ -48,7 +49,8 @@ TEST_P(UnitVectors, AreReproducedExactly) {
     std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
     const QuantisedRows quantised{q.data(), scales.data(), sums.data(), tokens, padded};
     const QuantisedRows unscaled{q.data(), ones.data(), sums.data(), tokens, padded};
-    table->ternary_matmul({lines.data(), ones.data(), rows, padded}, 0, rows, unscaled, sums_as_float.data(), rows, scratch.data());
+    table->ternary_matmul({lines.data(), ones.data(), rows, padded}, 0, rows, unscaled, sums_as_float.data(), rows,
+                          scratch.data());
     table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows, quantised, out.data(), rows, scratch.data());
     for (std::size_t i = 0; i < out.size(); ++i) {
       EXPECT_EQ(sums_as_float[i], static_cast<float>(acc[i])) << i;

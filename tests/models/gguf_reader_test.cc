@@ -22,7 +22,8 @@ void open_bytes(const std::string& bytes) {
 }
 
 auto refused(const std::string& text) {
-  return testing::Throws<Error>(AllOf(Property(&Error::kind, ErrorKind::bad_model), Property(&Error::what, HasSubstr(text)), Property(&Error::what, testing::Not(HasSubstr("\n")))));
+  return testing::Throws<Error>(AllOf(Property(&Error::kind, ErrorKind::bad_model), Property(&Error::what, HasSubstr(text)),
+                                      Property(&Error::what, testing::Not(HasSubstr("\n")))));
 }
 
 std::string floats(std::size_t n) { return std::string(4 * n, '\0'); }
@@ -136,7 +137,8 @@ TEST(GgufReader, RefusesABrokenAlignment) {
 }
 
 // One tensor entry written out by hand, with 64 bytes of data.
-std::string with_tensor(const std::string& name, const std::vector<std::uint64_t>& dims, std::uint32_t type, std::uint64_t offset) {
+std::string with_tensor(const std::string& name, const std::vector<std::uint64_t>& dims, std::uint32_t type,
+                        std::uint64_t offset) {
   GgufBuilder b;
   std::string entry = GgufBuilder::string(name) + GgufBuilder::number(static_cast<std::uint32_t>(dims.size()));
   for (const std::uint64_t dim : dims) entry += GgufBuilder::number(dim);
@@ -159,7 +161,8 @@ TEST(GgufReader, RefusesBrokenTensors) {
   EXPECT_THAT([] { open_bytes(with_tensor("w", {100}, 36, 0)); }, refused("not whole blocks of 128 weights"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {128}, 36, 0)); }, testing::Not(testing::Throws<Error>()));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {256}, 36, 0)); }, refused("needs 96 bytes"));
-  EXPECT_THAT([] { open_bytes(with_tensor("w", {4}, 0, 1)); }, refused("offset 1, which is not a multiple of the alignment 32"));
+  EXPECT_THAT([] { open_bytes(with_tensor("w", {4}, 0, 1)); },
+              refused("offset 1, which is not a multiple of the alignment 32"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {4}, 0, 64)); }, refused("needs 16 bytes at offset 64"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {4}, 0, ~std::uint64_t{31})); }, refused("at offset 18446744073709551584"));
   EXPECT_THAT([] { open_bytes(with_tensor("", {4}, 0, 0)); }, refused("tensor name is empty"));
@@ -174,7 +177,8 @@ TEST(GgufReader, RefusesTensorsThatRepeatOrOverlap) {
   EXPECT_THAT([&] { open_bytes(twice.bytes()); }, refused("tensor 'w' appears twice"));
   GgufBuilder overlap;
   overlap.tensor("a", {16}, 0, floats(16));
-  const std::string entry = GgufBuilder::string("b") + GgufBuilder::number(std::uint32_t{1}) + GgufBuilder::number(std::uint64_t{16});
+  const std::string entry =
+      GgufBuilder::string("b") + GgufBuilder::number(std::uint32_t{1}) + GgufBuilder::number(std::uint64_t{16});
   overlap.raw_tensor(entry + GgufBuilder::number(std::uint32_t{0}) + GgufBuilder::number(std::uint64_t{32}), floats(16));
   EXPECT_THAT([&] { open_bytes(overlap.bytes()); }, refused("tensors 'a' and 'b' overlap"));
 }
@@ -189,7 +193,8 @@ TEST(GgufReader, RefusesPartsOfASplitModel) {
 TEST(GgufReader, EveryTruncationIsRefused) {
   const std::string bytes = small().bytes();
   const std::size_t needed = bytes.size() - 24;  // the last tensor's padding may be missing
-  for (std::size_t size = 1; size < needed; ++size) EXPECT_THAT([&] { open_bytes(bytes.substr(0, size)); }, refused("")) << size;
+  for (std::size_t size = 1; size < needed; ++size)
+    EXPECT_THAT([&] { open_bytes(bytes.substr(0, size)); }, refused("")) << size;
   EXPECT_NO_THROW(open_bytes(bytes.substr(0, needed)));
 }
 

@@ -14,7 +14,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Property;
 
-auto fails(ErrorKind kind, const char* text) { return testing::Throws<Error>(AllOf(Property(&Error::kind, kind), Property(&Error::what, HasSubstr(text)))); }
+auto fails(ErrorKind kind, const char* text) {
+  return testing::Throws<Error>(AllOf(Property(&Error::kind, kind), Property(&Error::what, HasSubstr(text))));
+}
 
 TEST(MappedFile, GivesTheBytes) {
   const test::TempFile file("hello");
@@ -30,7 +32,8 @@ TEST(MappedFile, KeepsItsContentWhenPagesAreDiscarded) {
 }
 
 TEST(MappedFile, NamesWhatItCannotOpen) {
-  EXPECT_THAT([] { MappedFile::open("/nonexistent/model.gguf"); }, fails(ErrorKind::not_found, "/nonexistent/model.gguf: cannot open"));
+  EXPECT_THAT([] { MappedFile::open("/nonexistent/model.gguf"); },
+              fails(ErrorKind::not_found, "/nonexistent/model.gguf: cannot open"));
   EXPECT_THAT([] { MappedFile::open("/"); }, fails(ErrorKind::unsupported, "is a folder"));
   EXPECT_THAT([] { MappedFile::open("/dev/zero"); }, fails(ErrorKind::bad_model, "not a regular file"));
   const test::TempFile empty("");

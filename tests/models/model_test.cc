@@ -15,7 +15,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Property;
 
-auto refused(ErrorKind kind, const std::string& text) { return testing::Throws<Error>(AllOf(Property(&Error::kind, kind), Property(&Error::what, HasSubstr(text)))); }
+auto refused(ErrorKind kind, const std::string& text) {
+  return testing::Throws<Error>(AllOf(Property(&Error::kind, kind), Property(&Error::what, HasSubstr(text))));
+}
 
 void open_bytes(const std::string& bytes) {
   const test::TempFile file(bytes);
@@ -44,7 +46,8 @@ TEST(Model, OpensEachArchitectureWithItsArithmetic) {
     const test::TempFile file(test::RandomModel{.architecture = std::string(architecture.name)}.bytes());
     const Model model = Model::open(file.path());
     EXPECT_EQ(model.config().architecture, architecture.name);
-    EXPECT_EQ(model.config().activation, architecture.name == "bitnet-b1.58" || architecture.name == "bitnet-25" ? Activation::relu2 : Activation::silu);
+    EXPECT_EQ(model.config().activation,
+              architecture.name == "bitnet-b1.58" || architecture.name == "bitnet-25" ? Activation::relu2 : Activation::silu);
     EXPECT_EQ(model.config().rope_kind, architecture.name == "llama" ? RopeKind::norm : RopeKind::neox);
     EXPECT_EQ(model.config().sub_norms, architecture.name != "llama");
     EXPECT_EQ(model.config().n_vocab, 258);
@@ -57,26 +60,40 @@ TEST(Model, OpensEachArchitectureWithItsArithmetic) {
 
 TEST(Model, RefusesNumbersOutOfBounds) {
   const auto bad = ErrorKind::bad_model;
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count", std::uint32_t{0})); }, refused(bad, "bitnet-b1.58.attention.head_count is 0, allowed are 1 to 4096"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count_kv", std::uint32_t{0})); }, refused(bad, "head_count_kv is 0"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count_kv", std::uint32_t{3})); }, refused(bad, "head_count_kv is 3, it must divide the 4 heads"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count", std::uint32_t{0})); },
+              refused(bad, "bitnet-b1.58.attention.head_count is 0, allowed are 1 to 4096"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count_kv", std::uint32_t{0})); },
+              refused(bad, "head_count_kv is 0"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.head_count_kv", std::uint32_t{3})); },
+              refused(bad, "head_count_kv is 3, it must divide the 4 heads"));
   EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.block_count", std::uint32_t{0})); }, refused(bad, "block_count is 0"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.block_count", std::uint32_t{5000})); }, refused(bad, "block_count is 5000, allowed are 1 to 1024"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.embedding_length", std::uint32_t{0x80000000})); }, refused(bad, "embedding_length is 2147483648"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.context_length", std::uint32_t{0})); }, refused(bad, "context_length is 0"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", NAN)); }, refused(bad, "layer_norm_rms_epsilon is nan"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", 0.0f)); }, refused(bad, "it must be above 0"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.block_count", std::uint32_t{5000})); },
+              refused(bad, "block_count is 5000, allowed are 1 to 1024"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.embedding_length", std::uint32_t{0x80000000})); },
+              refused(bad, "embedding_length is 2147483648"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.context_length", std::uint32_t{0})); },
+              refused(bad, "context_length is 0"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", NAN)); },
+              refused(bad, "layer_norm_rms_epsilon is nan"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", 0.0f)); },
+              refused(bad, "it must be above 0"));
   EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.rope.freq_base", -1.0f)); }, refused(bad, "rope.freq_base is -1"));
-  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", INFINITY)); }, refused(bad, "at most 1"));
+  EXPECT_THAT([] { open_bytes(with_value("bitnet-b1.58.attention.layer_norm_rms_epsilon", INFINITY)); },
+              refused(bad, "at most 1"));
 }
 
 TEST(Model, RefusesWhatIsMissing) {
   const auto bad = ErrorKind::bad_model;
-  EXPECT_THAT([] { open_bytes(renamed("general.architecture", "general.architectur_")); }, refused(bad, "general.architecture is missing"));
-  EXPECT_THAT([] { open_bytes(renamed("b1.58.block_count", "b1.58.block_coun_")); }, refused(bad, "bitnet-b1.58.block_count is missing"));
-  EXPECT_THAT([] { open_bytes(renamed("token_embd.weight", "token_embd.weigh_")); }, refused(bad, "tensor 'token_embd.weight' is missing"));
-  EXPECT_THAT([] { open_bytes(renamed("blk.1.ffn_down.weight", "blk.1.ffn_down.weigh_")); }, refused(bad, "tensor 'blk.1.ffn_down.weight' is missing"));
-  EXPECT_THAT([] { open_bytes(renamed("blk.0.attn_sub_norm.weight", "blk.0.attn_sub_norm.weigh_")); }, refused(bad, "'blk.0.attn_sub_norm.weight' is missing"));
+  EXPECT_THAT([] { open_bytes(renamed("general.architecture", "general.architectur_")); },
+              refused(bad, "general.architecture is missing"));
+  EXPECT_THAT([] { open_bytes(renamed("b1.58.block_count", "b1.58.block_coun_")); },
+              refused(bad, "bitnet-b1.58.block_count is missing"));
+  EXPECT_THAT([] { open_bytes(renamed("token_embd.weight", "token_embd.weigh_")); },
+              refused(bad, "tensor 'token_embd.weight' is missing"));
+  EXPECT_THAT([] { open_bytes(renamed("blk.1.ffn_down.weight", "blk.1.ffn_down.weigh_")); },
+              refused(bad, "tensor 'blk.1.ffn_down.weight' is missing"));
+  EXPECT_THAT([] { open_bytes(renamed("blk.0.attn_sub_norm.weight", "blk.0.attn_sub_norm.weigh_")); },
+              refused(bad, "'blk.0.attn_sub_norm.weight' is missing"));
 }
 
 TEST(Model, RefusesShapesThatDoNotFit) {
@@ -87,8 +104,9 @@ TEST(Model, RefusesShapesThatDoNotFit) {
 }
 
 TEST(Model, NamesArchitecturesAndFormsItDoesNotKnow) {
-  EXPECT_THAT([] { open_bytes(test::RandomModel{.architecture = "mamba", .tokenizer = false}.bytes()); },
-              refused(ErrorKind::bad_model, "general.architecture is 'mamba', supported are bitnet-b1.58, bitnet-25, bitnet, llama"));
+  EXPECT_THAT(
+      [] { open_bytes(test::RandomModel{.architecture = "mamba", .tokenizer = false}.bytes()); },
+      refused(ErrorKind::bad_model, "general.architecture is 'mamba', supported are bitnet-b1.58, bitnet-25, bitnet, llama"));
   EXPECT_THAT([] { Model::open("model.safetensors"); }, refused(ErrorKind::unsupported, "SafeTensors"));
   EXPECT_THAT([] { Model::open("/nonexistent.gguf"); }, refused(ErrorKind::not_found, "/nonexistent.gguf"));
 }
@@ -96,7 +114,8 @@ TEST(Model, NamesArchitecturesAndFormsItDoesNotKnow) {
 TEST(Model, OpensTheGoldenFiles) {
   const std::string folder = BITNET_SOURCE_DIR "/../shared/oracle/vectors/";
   if (!std::ifstream(folder + "mini/mini.i2_s.gguf")) GTEST_SKIP() << "no golden models in " << folder;
-  for (const std::string name : {"gqa4/gqa4.i2_s", "gqa4/gqa4.tq1_0", "gqa4/gqa4.tq2_0", "hd96/hd96.i2_s", "mini/mini.i2_s", "mini/mini.f16"}) {
+  for (const std::string name :
+       {"gqa4/gqa4.i2_s", "gqa4/gqa4.tq1_0", "gqa4/gqa4.tq2_0", "hd96/hd96.i2_s", "mini/mini.i2_s", "mini/mini.f16"}) {
     const Model model = Model::open(folder + name + ".gguf");
     EXPECT_EQ(model.config().activation, Activation::relu2);
     EXPECT_EQ(model.config().head_dim, name.starts_with("hd96") ? 96 : 32) << name;

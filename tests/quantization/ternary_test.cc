@@ -41,7 +41,7 @@ TEST(I2S, PutsTheFirstThirtyTwoWeightsInTheTopBits) {
 
 TEST(I2S, BlocksRunAcrossRowEnds) {
   auto bytes = i2_s_bytes(4 * 96, 1.0f);
-  bytes[0] = std::byte{0x56};   // weight 96 = row 1, column 0
+  bytes[0] = std::byte{0x56};  // weight 96 = row 1, column 0
   const TensorView tensor{DataType::i2_s, {{4, 96}}, bytes};
   std::vector<std::uint8_t> codes(96);
   unpack_row(tensor, "w", 1, codes.data());
@@ -53,8 +53,9 @@ TEST(I2S, RefusesCodeThreeAndABrokenScale) {
   auto bytes = i2_s_bytes(256, 1.0f);
   bytes[32 + 5] = std::byte{0x57};  // row 1: weight 96 + 5
   std::vector<std::uint8_t> codes(128);
-  EXPECT_THAT([&] { unpack_row({DataType::i2_s, {{2, 128}}, bytes}, "blk.0.attn_q.weight", 1, codes.data()); },
-              testing::ThrowsMessage<Error>("tensor 'blk.0.attn_q.weight': row 1, column 101 has code 3, ternary codes are 0 to 2"));
+  EXPECT_THAT(
+      [&] { unpack_row({DataType::i2_s, {{2, 128}}, bytes}, "blk.0.attn_q.weight", 1, codes.data()); },
+      testing::ThrowsMessage<Error>("tensor 'blk.0.attn_q.weight': row 1, column 101 has code 3, ternary codes are 0 to 2"));
   const auto broken = i2_s_bytes(128, NAN);
   EXPECT_THAT([&] { ternary_scale({DataType::i2_s, {{1, 128}}, broken}, "w"); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("not finite")));

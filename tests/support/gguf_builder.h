@@ -58,7 +58,8 @@ class GgufBuilder {
   }
 
   std::string bytes() const {
-    std::string head = "GGUF" + number(version) + number<std::uint64_t>(tensor_count_) + number<std::uint64_t>(entry_count_) + entries_ + table_;
+    std::string head = "GGUF" + number(version) + number<std::uint64_t>(tensor_count_) + number<std::uint64_t>(entry_count_) +
+                       entries_ + table_;
     head.resize((head.size() + alignment - 1) / alignment * alignment);
     return head + data_;
   }

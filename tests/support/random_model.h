@@ -12,14 +12,16 @@ struct RandomModel {
   std::string architecture = "bitnet-b1.58";
   std::uint32_t n_layer = 2, n_embd = 128, n_ff = 256, n_head = 4, n_head_kv = 2, n_vocab = 258, n_ctx = 512, seed = 1;
   bool tokenizer = true;
-  std::string chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}bot: {% endif %}";
+  std::string chat_template =
+      "{% for m in messages %}{{ m.role }}: {{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}bot: {% endif %}";
 
   std::string bytes() const;
 
  private:
   static std::string floats(std::mt19937& random, std::uint64_t n, float centre, float spread) {
     std::string out;
-    for (std::uint64_t i = 0; i < n; ++i) out += GgufBuilder::number(centre + spread * (static_cast<float>(random()) * 0x1p-31f - 1.0f));
+    for (std::uint64_t i = 0; i < n; ++i)
+      out += GgufBuilder::number(centre + spread * (static_cast<float>(random()) * 0x1p-31f - 1.0f));
     return out;
   }
   static std::string i2_s(std::mt19937& random, std::uint64_t n, float scale) {
@@ -35,7 +37,9 @@ struct RandomModel {
 
 // Printable ASCII and the like stand for themselves; the other bytes are written as 256 and up (GPT-2's byte alphabet).
 inline std::string byte_token(int byte) {
-  const auto stands_for_itself = [](int b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255); };
+  const auto stands_for_itself = [](int b) {
+    return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255);
+  };
   int code = byte;
   if (!stands_for_itself(byte)) {
     code = 256;
@@ -52,7 +56,8 @@ inline std::string RandomModel::bytes() const {
   b.text("general.architecture", architecture);
   b.text("general.name", "random");
   b.u32(a + "block_count", n_layer), b.u32(a + "embedding_length", n_embd), b.u32(a + "feed_forward_length", n_ff);
-  b.u32(a + "context_length", n_ctx), b.u32(a + "attention.head_count", n_head), b.u32(a + "attention.head_count_kv", n_head_kv);
+  b.u32(a + "context_length", n_ctx), b.u32(a + "attention.head_count", n_head),
+      b.u32(a + "attention.head_count_kv", n_head_kv);
   b.f32(a + "attention.layer_norm_rms_epsilon", 1e-5f), b.f32(a + "rope.freq_base", 10000.0f);
   if (tokenizer) {
     std::vector<std::string> tokens;

@@ -96,8 +96,11 @@ TEST(ByteBpe, LongWordsMergeAsShortOnesDo) {
   std::vector<std::string> pieces = {"a", "b", "c"}, table;
   std::map<std::string, int> ranks;
   while (table.size() < 60) {
-    const std::string left = pieces[random() % pieces.size()], right = pieces[random() % pieces.size()], merge = left + " " + right;
-    if (left.size() + right.size() > 6 || ranks.count(merge) != 0 || std::find(pieces.begin(), pieces.end(), left + right) != pieces.end()) continue;
+    const std::string left = pieces[random() % pieces.size()], right = pieces[random() % pieces.size()],
+                      merge = left + " " + right;
+    if (left.size() + right.size() > 6 || ranks.count(merge) != 0 ||
+        std::find(pieces.begin(), pieces.end(), left + right) != pieces.end())
+      continue;
     ranks[merge] = static_cast<int>(table.size());
     table.push_back(merge), pieces.push_back(left + right);
   }
@@ -105,7 +108,8 @@ TEST(ByteBpe, LongWordsMergeAsShortOnesDo) {
   for (int round = 0; round < 300; ++round) {
     std::vector<std::string> letters;
     std::string word;
-    for (std::size_t i = 0, n = 1 + random() % 120; i < n; ++i) word += letters.emplace_back(1, static_cast<char>('a' + random() % 3));
+    for (std::size_t i = 0, n = 1 + random() % 120; i < n; ++i)
+      word += letters.emplace_back(1, static_cast<char>('a' + random() % 3));
     std::vector<std::string> found;
     for (const TokenId id : tokenizer->encode(word, {.add_special = false})) found.emplace_back(tokenizer->token_text(id));
     ASSERT_EQ(found, merged_naively(letters, ranks)) << word;
@@ -142,7 +146,8 @@ TEST(ByteBpe, NamesWhatIsWrongWithAVocabulary) {
   refused([](Vocabulary& v) { v.scores = {1.0f}; }, "1 scores for");
   refused([](Vocabulary& v) { v.eos = 5000; }, "the EOS id is 5000");
   refused([](Vocabulary& v) { v.bos = -1; }, "the BOS id is -1");
-  refused([](Vocabulary& v) { v.tokens.clear(), v.kinds.clear(), v.merges.clear(), v.bos = v.eos = std::nullopt; }, "has no tokens");
+  refused([](Vocabulary& v) { v.tokens.clear(), v.kinds.clear(), v.merges.clear(), v.bos = v.eos = std::nullopt; },
+          "has no tokens");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Renders the templates of a file of cases, so that another implementation can be compared with ours (chat_template_differential.py).
+// Renders the templates of a file of cases, so that another implementation can be compared with ours
+// (chat_template_differential.py).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -11,7 +12,8 @@
 namespace bitnet {
 namespace {
 
-// BITNET_TEMPLATE_CASES names a JSON file: [{"template": ..., "context": {...}}, ...]. Beside it goes FILE.out: [{"text": ...} or
+// BITNET_TEMPLATE_CASES names a JSON file: [{"template": ..., "context": {...}}, ...]. Beside it goes FILE.out: [{"text": ...}
+// or
 // {"error": ...}, ...].
 TEST(ChatTemplateCases, AreRenderedOnRequest) {
   const char* path = std::getenv("BITNET_TEMPLATE_CASES");

@@ -19,7 +19,9 @@ constexpr EncodeOptions plain{.add_special = false};
 Vocabulary vocabulary(const std::vector<std::pair<std::string, float>>& pieces) {
   Vocabulary v;
   v.model = "llama";
-  const auto add = [&](const std::string& text, float score, TokenKind kind) { v.tokens.push_back(text), v.scores.push_back(score), v.kinds.push_back(kind); };
+  const auto add = [&](const std::string& text, float score, TokenKind kind) {
+    v.tokens.push_back(text), v.scores.push_back(score), v.kinds.push_back(kind);
+  };
   add("<unk>", 0, TokenKind::unknown), add("<s>", 0, TokenKind::control), add("</s>", 0, TokenKind::control);
   for (int byte = 0; byte < 256; ++byte) add(fmt::format("<0x{:02X}>", byte), 0, TokenKind::byte);
   for (const auto& [text, score] : pieces) add(text, score, TokenKind::normal);
@@ -27,7 +29,8 @@ Vocabulary vocabulary(const std::vector<std::pair<std::string, float>>& pieces) 
   return v;
 }
 
-const std::vector<std::pair<std::string, float>> pieces = {{mark, -5}, {"a", -6}, {"b", -7}, {"ab", -2}, {mark + "a", -1}, {"ba", -3}};  // ids 259 to 264
+const std::vector<std::pair<std::string, float>> pieces = {{mark, -5}, {"a", -6},        {"b", -7},
+                                                           {"ab", -2}, {mark + "a", -1}, {"ba", -3}};  // ids 259 to 264
 
 TEST(SentencePieceBpe, MergesTheBestScoreFirst) {
   const auto tokenizer = make_tokenizer(vocabulary(pieces));
@@ -41,7 +44,8 @@ TEST(SentencePieceBpe, WritesUnknownCharactersAsBytes) {
   EXPECT_THAT(tokenizer->encode("a\xc3\xa9", plain), ElementsAre(263, 3 + 0xc3, 3 + 0xa9));
   EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{263, 3 + 0xc3, 3 + 0xa9}), "a\xc3\xa9");
   EXPECT_THAT(tokenizer->encode("a<s>b", plain), ElementsAre(263, 1, 259, 261));
-  EXPECT_THAT(tokenizer->encode("<0x41>", plain), testing::Not(testing::Contains(3 + 0x41))) << "byte tokens are not written in text";
+  EXPECT_THAT(tokenizer->encode("<0x41>", plain), testing::Not(testing::Contains(3 + 0x41)))
+      << "byte tokens are not written in text";
 }
 
 TEST(SentencePieceBpe, DropsTheSpaceItAdded) {
@@ -52,7 +56,8 @@ TEST(SentencePieceBpe, DropsTheSpaceItAdded) {
 TEST(SentencePieceBpe, NamesWhatIsWrong) {
   Vocabulary v = vocabulary(pieces);
   v.tokens[10] = "<0x-1>";
-  EXPECT_THAT([&] { make_tokenizer(std::move(v)); }, testing::ThrowsMessage<Error>(testing::HasSubstr("byte token 10 is '<0x-1>'")));
+  EXPECT_THAT([&] { make_tokenizer(std::move(v)); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("byte token 10 is '<0x-1>'")));
   Vocabulary w = vocabulary(pieces);
   w.scores.clear();
   EXPECT_THAT([&] { make_tokenizer(std::move(w)); }, testing::ThrowsMessage<Error>(testing::HasSubstr("scores or merges")));
@@ -83,7 +88,9 @@ TEST(Unigram, JoinsNeighbouringUnknowns) {
 }
 
 // Just enough protobuf to write a model file.
-std::string field(int number, const std::string& bytes) { return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes; }
+std::string field(int number, const std::string& bytes) {
+  return std::string{static_cast<char>(number << 3 | 2), static_cast<char>(bytes.size())} + bytes;
+}
 std::string varint(int number, int value) {
   std::string out{static_cast<char>((number << 3 & 0x7f) | (number >= 16 ? 0x80 : 0))};
   if (number >= 16) out += static_cast<char>(number >> 4);
@@ -95,10 +102,14 @@ std::string piece(const std::string& text, float score, int type) {
   return field(1, field(1, text) + std::string{static_cast<char>(2 << 3 | 5)} + bits + varint(3, type));
 }
 std::string model_bytes(int type) {
-  std::string out = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece(mark, -3, 1) + piece("a", -4, 1) + piece(mark + "a", -1, 1) + piece("X", 0, 4);
-  return out + field(2, varint(3, type) + varint(40, 0) + varint(41, 1) + varint(42, 2)) + field(3, varint(3, 1) + varint(4, 1));
+  std::string out = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece(mark, -3, 1) + piece("a", -4, 1) +
+                    piece(mark + "a", -1, 1) + piece("X", 0, 4);
+  return out + field(2, varint(3, type) + varint(40, 0) + varint(41, 1) + varint(42, 2)) +
+         field(3, varint(3, 1) + varint(4, 1));
 }
-std::unique_ptr<const Tokenizer> read(const std::string& bytes) { return tokenizer_from_sentencepiece(std::as_bytes(std::span(bytes.data(), bytes.size())), "m.model"); }
+std::unique_ptr<const Tokenizer> read(const std::string& bytes) {
+  return tokenizer_from_sentencepiece(std::as_bytes(std::span(bytes.data(), bytes.size())), "m.model");
+}
 
 TEST(SentencePieceModel, ReadsBothKinds) {
   for (const int type : {1, 2}) {
@@ -106,7 +117,8 @@ TEST(SentencePieceModel, ReadsBothKinds) {
     EXPECT_EQ(tokenizer->size(), 7u);
     EXPECT_THAT(tokenizer->encode("a a"), ElementsAre(5, 5)) << type;
     EXPECT_THAT(tokenizer->encode("aX"), ElementsAre(5, 6)) << "user-defined pieces are cut out";
-    EXPECT_THAT(tokenizer->encode("<s>"), testing::Not(testing::Contains(1))) << "the library never reads control symbols out of text";
+    EXPECT_THAT(tokenizer->encode("<s>"), testing::Not(testing::Contains(1)))
+        << "the library never reads control symbols out of text";
   }
   EXPECT_THAT([] { read(model_bytes(3)); }, testing::ThrowsMessage<Error>(testing::HasSubstr("the model type is 3")));
 }

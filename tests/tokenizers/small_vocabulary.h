@@ -9,7 +9,8 @@
 
 namespace bitnet::test {
 
-// Ids 0 to 255 are the bytes; then the results of `merges` in order, then <begin>, <end>, <end><end> (control) and <tool> (user-defined).
+// Ids 0 to 255 are the bytes; then the results of `merges` in order, then <begin>, <end>, <end><end> (control) and <tool>
+// (user-defined).
 inline Vocabulary byte_vocabulary(const std::vector<std::string>& merges) {
   Vocabulary v;
   v.model = "gpt2", v.pre = "gpt-2";
@@ -20,7 +21,10 @@ inline Vocabulary byte_vocabulary(const std::vector<std::string>& merges) {
   }
   v.kinds.assign(v.tokens.size(), TokenKind::normal);
   v.merges = merges;
-  for (const auto& [text, kind] : {std::pair{"<begin>", TokenKind::control}, {"<end>", TokenKind::control}, {"<end><end>", TokenKind::control}, {"<tool>", TokenKind::user_defined}}) {
+  for (const auto& [text, kind] : {std::pair{"<begin>", TokenKind::control},
+                                   {"<end>", TokenKind::control},
+                                   {"<end><end>", TokenKind::control},
+                                   {"<tool>", TokenKind::user_defined}}) {
     v.tokens.emplace_back(text), v.kinds.push_back(kind);
   }
   v.bos = static_cast<TokenId>(v.tokens.size() - 4), v.eos = static_cast<TokenId>(v.tokens.size() - 3);

@@ -32,7 +32,9 @@ TEST(StreamDecoder, ShowsBrokenBytesAsReplacements) {
   StreamDecoder decoder(bytes());
   EXPECT_EQ(decoder.put(0xe2), "");
   EXPECT_EQ(decoder.put(0x82), "");
-  EXPECT_EQ(decoder.put('a'), "\xef\xbf\xbd" "a");
+  EXPECT_EQ(decoder.put('a'),
+            "\xef\xbf\xbd"
+            "a");
   EXPECT_EQ(decoder.put(0xff), "\xef\xbf\xbd");
   EXPECT_EQ(decoder.put(0xf0), "");
   EXPECT_EQ(decoder.put(0x9f), "");

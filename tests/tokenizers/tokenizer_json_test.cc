@@ -15,7 +15,8 @@ using testing::ElementsAre;
 constexpr EncodeOptions plain{.add_special = false};
 
 json byte_level() {
-  return json::parse(R"({"added_tokens": [{"id": 6, "content": "<s>", "special": true}, {"id": 7, "content": "<m>", "special": true, "lstrip": true}],
+  return json::parse(
+      R"({"added_tokens": [{"id": 6, "content": "<s>", "special": true}, {"id": 7, "content": "<m>", "special": true, "lstrip": true}],
     "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
     "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]},
     "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u0120": 2, "ab": 3, "\u0120a": 4, "c": 5}, "merges": ["a b", ["\u0120", "a"]]}})");
@@ -42,7 +43,8 @@ TEST(TokenizerJson, ReadsSentencePieceBpe) {
 }
 
 TEST(TokenizerJson, ReadsWordPiece) {
-  const auto tokenizer = read(json::parse(R"({"added_tokens": [], "normalizer": {"type": "BertNormalizer", "lowercase": true, "strip_accents": null, "clean_text": true, "handle_chinese_chars": true},
+  const auto tokenizer = read(json::parse(
+      R"({"added_tokens": [], "normalizer": {"type": "BertNormalizer", "lowercase": true, "strip_accents": null, "clean_text": true, "handle_chinese_chars": true},
     "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null, "model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "un": 1, "##do": 2}}})"));
   EXPECT_THAT(tokenizer->encode("UNDO x"), ElementsAre(1, 2, 0));
 }
@@ -51,7 +53,9 @@ TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
   const auto refused = [](auto change, const std::string& text) {
     json document = byte_level();
     change(document);
-    EXPECT_THAT([&] { read(document); }, testing::ThrowsMessage<Error>(testing::AllOf(testing::StartsWith("t.json: "), testing::HasSubstr(text)))) << document.dump();
+    EXPECT_THAT([&] { read(document); },
+                testing::ThrowsMessage<Error>(testing::AllOf(testing::StartsWith("t.json: "), testing::HasSubstr(text))))
+        << document.dump();
   };
   refused([](json& d) { d["model"]["vocab"]["c"] = -1; }, "model.vocab['c'] must be an id");
   refused([](json& d) { d["model"]["vocab"]["c"] = 4000000; }, "model.vocab['c'] is 4000000");
@@ -71,10 +75,12 @@ TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
 }
 
 TEST(TokenizerJson, RefusesWhatIsNoJson) {
-  EXPECT_THAT([] { tokenizer_from_json("{\"a\": ", "t.json"); }, testing::ThrowsMessage<Error>(testing::HasSubstr("t.json is not JSON")));
+  EXPECT_THAT([] { tokenizer_from_json("{\"a\": ", "t.json"); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("t.json is not JSON")));
   EXPECT_THAT([] { tokenizer_from_json("[]", "t.json"); }, testing::Throws<Error>());
   const std::string deep = std::string(100000, '[') + std::string(100000, ']');
-  EXPECT_THAT([&] { tokenizer_from_json(deep, "t.json"); }, testing::ThrowsMessage<Error>(testing::HasSubstr("nested deeper than 64")));
+  EXPECT_THAT([&] { tokenizer_from_json(deep, "t.json"); },
+              testing::ThrowsMessage<Error>(testing::HasSubstr("nested deeper than 64")));
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(Unicode, ComposesAndDecomposes) {
   EXPECT_EQ(nfd("\xc3\xa9"), "e\xcc\x81");
   EXPECT_EQ(nfc("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab"), "\xed\x95\x9c");  // Hangul
   EXPECT_EQ(nfd("\xed\x95\x9c"), "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab");
-  EXPECT_EQ(nfc("\xe0\xa5\x98"), "\xe0\xa4\x95\xe0\xa4\xbc");               // excluded from composition
+  EXPECT_EQ(nfc("\xe0\xa5\x98"), "\xe0\xa4\x95\xe0\xa4\xbc");  // excluded from composition
   EXPECT_EQ(nfkc("\xef\xac\x81\xe2\x91\xa0"), "fi1");
   EXPECT_EQ(nfc("a\xcc\xa7\xcc\x81"), nfc("a\xcc\x81\xcc\xa7")) << "marks of different classes are sorted";
   EXPECT_EQ(nfc("\xc3(x\xff"), "\xc3(x\xff") << "broken bytes pass";

@@ -13,14 +13,17 @@ using testing::ElementsAre;
 Vocabulary vocabulary() {
   Vocabulary v;
   v.model = "bert";
-  v.tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "##a", "hello", ",", "\xe4\xb8\xad", "cafe", ".", "'", "s"};
+  v.tokens = {"[PAD]", "[UNK]", "[CLS]",        "[SEP]", "un", "##aff", "##able", "##a",
+              "hello", ",",     "\xe4\xb8\xad", "cafe",  ".",  "'",     "s"};
   v.kinds.assign(v.tokens.size(), TokenKind::normal);
   for (const std::size_t i : {0u, 2u, 3u}) v.kinds[i] = TokenKind::control;
   v.unk = 1, v.bos = 2, v.eos = 3;
   return v;
 }
 
-std::vector<TokenId> encode(const std::string& text) { return make_word_piece(vocabulary())->encode(text, {.add_special = false}); }
+std::vector<TokenId> encode(const std::string& text) {
+  return make_word_piece(vocabulary())->encode(text, {.add_special = false});
+}
 
 TEST(WordPiece, TakesTheLongestPieces) {
   EXPECT_THAT(encode("unaffable"), ElementsAre(4, 5, 6));

@@ -93,7 +93,8 @@ void merge_values(const float* p, std::int64_t visible, const float* values, std
 
 }  // namespace
 
-void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk, std::int64_t slot) noexcept {
+void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
+              std::int64_t slot) noexcept {
   if (type != KvType::f16 || head_dim % 8 != 0) return scalar::kv_store(type, key, value, head_dim, chunk, slot);
   auto* keys = reinterpret_cast<std::uint16_t*>(chunk.keys);
   auto* values = reinterpret_cast<std::uint16_t*>(chunk.values) + slot * head_dim;
@@ -101,7 +102,8 @@ void kv_store(KvType type, const float* key, const float* value, std::int64_t he
     alignas(16) std::uint16_t half[8];
     _mm_store_si128(reinterpret_cast<__m128i*>(half), _mm256_cvtps_ph(_mm256_loadu_ps(key + d), _MM_FROUND_TO_NEAREST_INT));
     for (int i = 0; i < 8; ++i) keys[(d + i) * positions + slot] = half[i];
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(values + d), _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(values + d),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT));
   }
 }
 

@@ -68,7 +68,8 @@ void softmax(float* x, std::int64_t n) noexcept {
   const __m256 max8 = _mm256_set1_ps(max);
   __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
   for (std::int64_t i = 0; i < whole; i += float_lanes) {
-    const __m256 a = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i), max8)), b = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8), max8));
+    const __m256 a = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i), max8)),
+                 b = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8), max8));
     _mm256_storeu_ps(x + i, a), _mm256_storeu_ps(x + i + 8, b);
     low = _mm256_add_ps(low, a), high = _mm256_add_ps(high, b);
   }

@@ -67,7 +67,8 @@ std::int8_t round1(float x) {
 }
 
 template <class Source>
-void quantise_source(const Source& source, std::int64_t n, std::int64_t padded, std::int8_t* q, float* scale, std::int32_t* sum) {
+void quantise_source(const Source& source, std::int64_t n, std::int64_t padded, std::int8_t* q, float* scale,
+                     std::int32_t* sum) {
   const float absmax = __builtin_bit_cast(float, largest_magnitude(source, n));
   const float s = 127.0f / (absmax < 1e-5f ? 1e-5f : absmax);
   const __m256 scales = _mm256_set1_ps(s);

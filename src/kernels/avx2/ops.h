@@ -16,7 +16,8 @@ void dense_matmul(const DenseMatrix& w, std::int64_t begin, std::int64_t end, co
 void decode(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;
 void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope_dim, RopeKind kind, const float* cos,
           const float* sin) noexcept;
-void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk, std::int64_t slot) noexcept;
+void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
+              std::int64_t slot) noexcept;
 void attend(KvType type, const KvChunk& chunk, const float* q, std::int64_t queries, const std::int32_t* visible,
             std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept;

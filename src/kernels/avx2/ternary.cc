@@ -1,7 +1,7 @@
 // Ternary matmul. w . q = code . q - sum(q), because code = w + 1 is unsigned, as maddubs wants it.
 //
-// One token: four rows stream together, codes are unpacked in registers. More tokens: sixteen rows are unpacked to bytes once (they
-// stay in L1/L2) and multiplied in register tiles of 2 rows by up to 6 tokens.
+// One token: four rows stream together, codes are unpacked in registers. More tokens: sixteen rows are unpacked to bytes once
+// (they stay in L1/L2) and multiplied in register tiles of 2 rows by up to 6 tokens.
 #include <immintrin.h>
 
 #include "kernels/avx2/ops.h"
@@ -10,7 +10,8 @@ namespace bitnet::avx2 {
 namespace {
 
 constexpr std::int64_t panel_rows = 16;
-// maddubs gives at most 2 * 2 * 128 = 512 per 16-bit lane, so 32 of them (16384) stay far from overflow: widen after 4 lines of 8.
+// maddubs gives at most 2 * 2 * 128 = 512 per 16-bit lane, so 32 of them (16384) stay far from overflow: widen after 4 lines
+// of 8.
 constexpr std::int64_t lines_per_widening = 4;
 
 __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
@@ -114,17 +115,23 @@ void tile(const TernaryMatrix& w, const std::uint8_t* codes, std::int64_t row, s
   }
 }
 
-void matmul_panel(const TernaryMatrix& w, const std::uint8_t* codes, std::int64_t row, std::int64_t rows, const QuantisedRows& x,
-                  float* y, std::int64_t y_stride) {
+void matmul_panel(const TernaryMatrix& w, const std::uint8_t* codes, std::int64_t row, std::int64_t rows,
+                  const QuantisedRows& x, float* y, std::int64_t y_stride) {
   std::int64_t t = 0;
   for (; t + 6 <= x.tokens; t += 6) tile<6>(w, codes, row, rows, x, t, y, y_stride);
   switch (x.tokens - t) {
-    case 5: return tile<5>(w, codes, row, rows, x, t, y, y_stride);
-    case 4: return tile<4>(w, codes, row, rows, x, t, y, y_stride);
-    case 3: return tile<3>(w, codes, row, rows, x, t, y, y_stride);
-    case 2: return tile<2>(w, codes, row, rows, x, t, y, y_stride);
-    case 1: return tile<1>(w, codes, row, rows, x, t, y, y_stride);
-    default: return;
+    case 5:
+      return tile<5>(w, codes, row, rows, x, t, y, y_stride);
+    case 4:
+      return tile<4>(w, codes, row, rows, x, t, y, y_stride);
+    case 3:
+      return tile<3>(w, codes, row, rows, x, t, y, y_stride);
+    case 2:
+      return tile<2>(w, codes, row, rows, x, t, y, y_stride);
+    case 1:
+      return tile<1>(w, codes, row, rows, x, t, y, y_stride);
+    default:
+      return;
   }
 }
 

@@ -11,9 +11,12 @@ constexpr std::int64_t positions = kv_chunk_positions;
 
 float load(KvType type, const std::byte* data, std::int64_t i, float scale) {
   switch (type) {
-    case KvType::f32: return reinterpret_cast<const float*>(data)[i];
-    case KvType::f16: return f16_to_f32(reinterpret_cast<const std::uint16_t*>(data)[i]);
-    case KvType::int8: break;
+    case KvType::f32:
+      return reinterpret_cast<const float*>(data)[i];
+    case KvType::f16:
+      return f16_to_f32(reinterpret_cast<const std::uint16_t*>(data)[i]);
+    case KvType::int8:
+      break;
   }
   return static_cast<float>(reinterpret_cast<const std::int8_t*>(data)[i]) * scale;
 }
@@ -46,8 +49,8 @@ float store(KvType type, const float* vector, std::int64_t n, std::byte* data, s
 }
 
 // One query over the first `visible` positions. Scores add over head_dim in order, values over positions in order.
-void attend_one(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim, float& state_max,
-                float& state_sum, float* state_out, float* values) {
+void attend_one(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim,
+                float& state_max, float& state_sum, float* state_out, float* values) {
   float p[positions] = {};
   for (std::int64_t j = 0; j < visible; ++j) {
     const float key_scale = type == KvType::int8 ? chunk.key_scales[j] : 1.0f;
@@ -76,7 +79,8 @@ void attend_one(KvType type, const KvChunk& chunk, const float* q, std::int64_t 
 
 }  // namespace
 
-void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk, std::int64_t slot) noexcept {
+void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
+              std::int64_t slot) noexcept {
   const float key_scale = store(type, key, head_dim, chunk.keys, slot, positions);
   const float value_scale = store(type, value, head_dim, chunk.values, slot * head_dim, 1);
   if (type == KvType::int8) chunk.key_scales[slot] = key_scale, chunk.value_scales[slot] = value_scale;
@@ -87,7 +91,8 @@ void attend(KvType type, const KvChunk& chunk, const float* q, std::int64_t quer
   auto* values = reinterpret_cast<float*>(scratch);  // (head_dim)
   for (std::int64_t i = 0; i < queries; ++i) {
     if (visible[i] == 0) continue;
-    attend_one(type, chunk, q + i * head_dim, visible[i], head_dim, state.max[i], state.sum[i], state.out + i * head_dim, values);
+    attend_one(type, chunk, q + i * head_dim, visible[i], head_dim, state.max[i], state.sum[i], state.out + i * head_dim,
+               values);
   }
 }
 

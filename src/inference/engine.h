@@ -19,8 +19,8 @@
 namespace bitnet {
 
 struct EngineOptions {
-  int threads = 0;  // 0 = one per physical core this process may use
-  std::string isa;  // kernel table by name; empty = BITNET_ISA, else the best this CPU has
+  int threads = 0;       // 0 = one per physical core this process may use
+  std::string isa = {};  // kernel table by name; empty = BITNET_ISA, else the best this CPU has
   KvType kv = KvType::f16;
   std::int64_t n_ctx = 0;    // positions a session can hold; 0 = the model's own context length
   std::int64_t chunk = 512;  // prompt tokens per forward pass; never changes a result

@@ -25,9 +25,12 @@ function(bitnet_component name)
 endfunction()
 
 # A GoogleTest program named bitnet-NAME-test whose cases carry the label NAME: `ctest -L NAME` tests one component alone.
+# The target bitnet-unit-tests builds all of them.
+add_custom_target(bitnet-unit-tests)
 function(bitnet_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
   add_executable(bitnet-${name}-test ${ARG_SOURCES})
+  add_dependencies(bitnet-unit-tests bitnet-${name}-test)
   target_link_libraries(bitnet-${name}-test PRIVATE ${ARG_LINKS} GTest::gmock_main)
   target_include_directories(bitnet-${name}-test PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(bitnet-${name}-test PRIVATE BITNET_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -1,9 +1,17 @@
 // Walks the double-array trie with every index checked.
 #include "tokenizers/charsmap.h"
 
+#include <algorithm>
+
 #include "common/error.h"
 
 namespace bitnet {
+namespace {
+
+// A crafted trie can be circular; no real key is near this long (Unicode's longest compatibility mapping has 33 bytes).
+constexpr std::size_t max_key = 256;
+
+}  // namespace
 
 Charsmap::Charsmap(std::string_view blob) {
   if (blob.empty()) return;
@@ -27,7 +35,7 @@ Charsmap::Match Charsmap::longest(std::string_view text) const {
   if (units_.empty()) return best;
   const auto offset = [](std::uint32_t unit) { return (unit >> 10) << ((unit & (1u << 9)) >> 6); };
   std::size_t at = offset(units_[0]);
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = 0; i < std::min(text.size(), max_key); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     at ^= byte;
     if (at >= units_.size() || (units_[at] & (0x80000000u | 0xffu)) != byte) break;

@@ -1,6 +1,8 @@
 // Encodes marked text by merging characters.
 #include "tokenizers/sentencepiece_bpe.h"
 
+#include <cmath>
+
 #include "common/error.h"
 #include "common/utf8.h"
 #include "tokenizers/bpe_merge.h"
@@ -59,6 +61,10 @@ class SentencePieceBpe final : public VocabularyTokenizer {
       vocabulary_.merges = {};
     } else if (vocabulary_.scores.empty()) {
       fail(ErrorKind::bad_model, "tokenizer: a SentencePiece vocabulary needs scores or merges, it has neither");
+    }
+    for (std::size_t i = 0; i < vocabulary_.scores.size(); ++i) {
+      if (!std::isfinite(vocabulary_.scores[i]))
+        fail(ErrorKind::bad_model, "tokenizer: the score of token {} is not finite", i);
     }
     bytes_ = find_byte_tokens(*this);
     spaces_last_ = bytes_[0] == 3 && find(std::string(space_mark) + std::string(space_mark)) == TokenId{259};

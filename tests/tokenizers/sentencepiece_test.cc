@@ -1,9 +1,13 @@
 // SentencePiece BPE and unigram, from vocabularies and from .model bytes, whole and damaged.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstring>
+#include <ctime>
+#include <limits>
 
 #include "common/error.h"
+#include "tokenizers/charsmap.h"
 #include "tokenizers/sentencepiece_bpe.h"
 #include "tokenizers/unigram.h"
 
@@ -53,6 +57,21 @@ TEST(SentencePieceBpe, DropsTheSpaceItAdded) {
   for (const std::string text : {"a", " a", "a b", "  b", "ab ba"}) EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
 }
 
+TEST(SentencePieceBpe, JoinsUnknownsWhereThereAreNoBytes) {
+  Vocabulary v;
+  v.model = "llama", v.tokens = {"<unk>", mark, "a"}, v.scores = {0, -1, -2}, v.unk = 0;
+  v.kinds = {TokenKind::unknown, TokenKind::normal, TokenKind::normal};
+  EXPECT_THAT(make_tokenizer(std::move(v))->encode("axya"), ElementsAre(1, 2, 0, 2));
+}
+
+TEST(SentencePieceBpe, AddsNoSpaceWhenTheVocabularySaysSo) {
+  Vocabulary v = vocabulary(pieces);
+  v.add_space_prefix = false;
+  const auto tokenizer = make_tokenizer(std::move(v));
+  EXPECT_THAT(tokenizer->encode("ab", plain), ElementsAre(262));
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{263}), " a") << "no space was added, none is dropped";
+}
+
 TEST(SentencePieceBpe, NamesWhatIsWrong) {
   Vocabulary v = vocabulary(pieces);
   v.tokens[10] = "<0x-1>";
@@ -61,6 +80,13 @@ TEST(SentencePieceBpe, NamesWhatIsWrong) {
   Vocabulary w = vocabulary(pieces);
   w.scores.clear();
   EXPECT_THAT([&] { make_tokenizer(std::move(w)); }, testing::ThrowsMessage<Error>(testing::HasSubstr("scores or merges")));
+}
+
+TEST(SentencePieceBpe, RefusesScoresThatAreNotFinite) {
+  Vocabulary v = vocabulary(pieces);
+  v.scores[262] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT([&] { make_tokenizer(v); }, testing::ThrowsMessage<Error>(testing::HasSubstr("262")))
+      << "not a number has no place in the order of merges";
 }
 
 Vocabulary unigram() {
@@ -85,6 +111,39 @@ TEST(Unigram, JoinsNeighbouringUnknowns) {
   EXPECT_THAT(tokenizer->encode("axyb"), ElementsAre(1, 2, 0, 3));
   EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{1, 2, 0, 3}), "a \xe2\x81\x87 b");
   EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{1, 1, 2}), "a") << "leading spaces go until there is text";
+}
+
+// A trie whose node for 'a' is its own child: every run of that letter is a path, none of them a match.
+std::string circular_charsmap() {
+  constexpr std::uint32_t base = 256;
+  std::vector<std::uint32_t> units(512);
+  units[0] = base << 10;
+  units[base ^ 'a'] = 'a' | std::uint32_t{'a'} << 10;
+  const auto bytes_of = [](std::uint32_t value) {
+    std::string out;
+    for (int i = 0; i < 4; ++i) out += static_cast<char>(value >> 8 * i & 0xff);
+    return out;
+  };
+  std::string blob = bytes_of(static_cast<std::uint32_t>(units.size() * 4));
+  for (const std::uint32_t unit : units) blob += bytes_of(unit);
+  return blob + '\0';
+}
+
+TEST(Charsmap, TakesBoundedTimePerByteWhenTheTrieIsCircular) {
+  const Charsmap charsmap(circular_charsmap());
+  const auto seconds = [&](std::size_t size) {
+    const std::string text(size, 'a');
+    double best = 1e9;
+    for (int round = 0; round < 3; ++round) {
+      const std::clock_t start = std::clock();
+      std::size_t matched = 0;
+      for (std::size_t i = 0; i < size; ++i) matched += charsmap.longest(std::string_view(text).substr(i)).size;
+      best = std::min(best, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+      EXPECT_EQ(matched, 0u);
+    }
+    return best;
+  };
+  EXPECT_LT(seconds(12000) / seconds(3000), 9.0) << "four times the text; quadratic time would be 16 times";
 }
 
 // Just enough protobuf to write a model file.
@@ -124,7 +183,6 @@ TEST(SentencePieceModel, ReadsBothKinds) {
 }
 
 TEST(SentencePieceModel, SurvivesTruncationAndDamage) {
-  const std::string bytes = model_bytes(1);
   int refused = 0;
   const auto try_read = [&](const std::string& damaged) {
     try {
@@ -134,15 +192,18 @@ TEST(SentencePieceModel, SurvivesTruncationAndDamage) {
       ++refused;
     }
   };
-  for (std::size_t size = 0; size < bytes.size(); ++size) try_read(bytes.substr(0, size));
-  for (std::size_t at = 0; at < bytes.size(); ++at) {
-    for (const int flip : {1, 0x80, 0xff}) {
-      std::string damaged = bytes;
-      damaged[at] = static_cast<char>(damaged[at] ^ flip);
-      try_read(damaged);
+  for (const int type : {1, 2}) {
+    const std::string bytes = model_bytes(type);
+    for (std::size_t size = 0; size < bytes.size(); ++size) try_read(bytes.substr(0, size));
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+      for (const int flip : {1, 0x80, 0xff}) {
+        std::string damaged = bytes;
+        damaged[at] = static_cast<char>(damaged[at] ^ flip);
+        try_read(damaged);
+      }
     }
   }
-  EXPECT_GT(refused, 50);
+  EXPECT_GT(refused, 100);
 }
 
 }  // namespace

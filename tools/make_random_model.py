@@ -178,7 +178,7 @@ def tokenizer_metadata(vocab):
     tokens = [symbol[b] for b in range(256)] + [f"<filler_{i}>" for i in range(fillers)] + ["<|begin|>", "<|end|>"]
     normal, control = 1, 3
     return [("tokenizer.ggml.model", "gpt2"), ("tokenizer.ggml.pre", "llama-bpe"), ("tokenizer.ggml.tokens", tokens),
-            ("tokenizer.ggml.token_type", [normal] * (vocab - 2) + [control] * 2), ("tokenizer.ggml.merges", [symbol[32] * 2]),
+            ("tokenizer.ggml.token_type", [normal] * (vocab - 2) + [control] * 2), ("tokenizer.ggml.merges", []),
             ("tokenizer.ggml.bos_token_id", vocab - 2), ("tokenizer.ggml.eos_token_id", vocab - 1),
             ("tokenizer.ggml.add_bos_token", False)]
 
@@ -197,7 +197,7 @@ def encoded_value(value):
         return struct.pack("<If", 6, value)
     if isinstance(value, str):
         return struct.pack("<I", 8) + encoded_string(value)
-    if isinstance(value[0], str):
+    if not value or isinstance(value[0], str):
         return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(encoded_string, value))
     return struct.pack("<IIQ", 9, 5, len(value)) + np.array(value, "<i4").tobytes()
 

@@ -13,7 +13,8 @@ namespace bitnet {
 struct TemplateLimits {
   std::uint64_t steps = 1'000'000;        // evaluated nodes
   std::uint64_t output_bytes = 4u << 20;  // of the result and of any one intermediate string
-  int depth = 64;                         // nesting of syntax, calls and values
+  int depth = 64;                         // nesting of syntax and of values; calls: four nodes of the tree for each of these
+  std::size_t source_bytes = 256u << 10;
 };
 
 // The Jinja subset that published chat templates use, with transformers' settings: trim_blocks, lstrip_blocks, loop controls,

@@ -1,10 +1,13 @@
 // The syntax tree of a template.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "tokenizers/jinja_builtins.h"
+#include "tokenizers/jinja_operators.h"
 #include "tokenizers/jinja_value.h"
 
 namespace bitnet::jinja {
@@ -17,64 +20,58 @@ struct Argument {
   Node value;
 };
 
-enum class Op : std::uint8_t {
-  literal,
-  name,
+enum class ExpressionKind : std::uint8_t {
+  literal,  // value
+  name,     // text
   list,
-  tuple,
-  dict,  // children: items; for a dict key, value, key, value
-  attribute,
-  subscript,
-  slice,
-  call,  // children[0] is the object; a slice has begin, end, step behind it, null where absent
+  tuple,      // children: items
+  dict,       // children: key, value, key, value, ...
+  attribute,  // children[0].text
+  subscript,  // children[0][children[1]]
+  slice,      // children[0][children[1]:children[2]:children[3]], null where absent
+  call,       // children[0](arguments)
   filter,
-  test,  // text is the name, children[0] the input
+  test,  // builtin applied to children[0] (null: the text of a filter block) with arguments
   negate,
   plus,
-  logical_not,
+  logical_not,  // children[0]
   logical_and,
-  logical_or,
-  conditional,  // conditional: value, condition, other or null
-  add,
-  subtract,
-  multiply,
-  divide,
-  floor_divide,
-  modulo,
-  power,
-  concat,
-  compare,  // children: operands; operators in `comparisons`
+  logical_or,   // children: two or more operands
+  conditional,  // children[0] if children[1] else children[2], which may be null
+  arithmetic,   // children: operands from left to right; operators between them, all of one precedence
+  compare,      // the same, as a chain: a < b < c
 };
 
 struct Expression {
-  Op op;
+  ExpressionKind kind;
   int line;
-  int depth = 1;  // of the tree below and with it
+  int depth = 1;  // of the tree from here down
   std::string text;
   Value value;
+  const Builtin* builtin = nullptr;
   std::vector<Node> children;
   std::vector<Argument> arguments;
-  std::vector<std::string> comparisons;  // "==", "in", "not in", ...
+  std::vector<Binary> operators;
 };
 
-enum class Statement : std::uint8_t {
-  text,
-  output,
-  conditional,
-  loop,
-  set,
-  set_block,
-  macro,
-  call,
-  filter,
-  with,
-  scope,
+enum class BlockKind : std::uint8_t {
+  text,         // text
+  output,       // value
+  conditional,  // branches
+  loop,         // targets, value to loop over, condition (may be null), body, otherwise
+  set,          // targets or target.attribute, value
+  set_block,    // the same; value: filters over the body's text, or null
+  macro,        // text: its name; parameters, body
+  call,         // value: the call; parameters, body of caller()
+  filter,       // value: filters over the body's text
+  with,         // parameters with values, body
+  generation,   // body
   break_loop,
-  continue_loop
+  continue_loop,
 };
 
 struct Block;
-using Body = std::vector<std::unique_ptr<Block>>;
+using Body = std::vector<Block>;
 
 struct Branch {
   Node condition;  // null: else
@@ -87,16 +84,15 @@ struct Parameter {
 };
 
 struct Block {
-  Statement kind;
+  BlockKind kind;
   int line;
-  std::string text;                   // of text; the name of a macro
-  Node value;                         // output, the iterable, the value of a set, the call or filter
-  Node condition;                     // of a loop with `if`
-  std::vector<std::string> targets;   // of set and loop
-  std::string attribute;              // set ns.attribute
-  std::vector<Branch> branches;       // of conditional
-  std::vector<Parameter> parameters;  // of macro, call and with
-  Body body, otherwise;               // otherwise: the else of a loop
+  std::string text;
+  Node value, condition;
+  std::vector<std::string> targets;
+  std::string attribute;
+  std::vector<Branch> branches;
+  std::vector<Parameter> parameters;
+  Body body, otherwise;
 };
 
 }  // namespace bitnet::jinja

@@ -1,55 +1,32 @@
-// Executes statements and evaluates expressions.
+// How statements run: scopes, loops, macros.
 #include "tokenizers/jinja_interpreter.h"
 
 #include <algorithm>
-#include <array>
 
-#include "common/error.h"
+#include "tokenizers/jinja_format.h"
+#include "tokenizers/jinja_operators.h"
 
 namespace bitnet::jinja {
 
-void template_error(const std::string& fact) { throw Error(ErrorKind::usage, fact); }
-
-const Value* CallArguments::find(std::string_view name, std::size_t position) const {
-  if (position < positional.size()) return &positional[position];
-  for (const auto& [key, value] : named) {
-    if (key == name) return &value;
+class Interpreter::OpenScope {
+ public:
+  explicit OpenScope(Interpreter& interpreter) : OpenScope(interpreter, interpreter.scopes_.size() - 1) {}
+  OpenScope(Interpreter& interpreter, std::size_t parent) : interpreter_(interpreter) {
+    interpreter.scopes_.push_back({{}, parent, ++interpreter.scopes_made_});
   }
-  return nullptr;
-}
+  ~OpenScope() { interpreter_.scopes_.pop_back(); }
+  OpenScope(const OpenScope&) = delete;
+  OpenScope& operator=(const OpenScope&) = delete;
 
-Level::Level(Budget& budget) : budget_(budget) {
-  if (++budget_.depth() > 4 * budget_.limits().depth)
-    template_error(fmt::format("calls and expressions are nested deeper than {}", 4 * budget_.limits().depth));
-}
+ private:
+  Interpreter& interpreter_;
+};
 
-void Budget::step(std::uint64_t count) {
-  steps_ += count;
-  if (steps_ > limits_.steps) template_error(fmt::format("the template takes more than {} steps", limits_.steps));
-}
-
-const std::string& Budget::text(const std::string& made) {
-  if (made.size() > limits_.output_bytes) template_error(fmt::format("a text is longer than {} bytes", limits_.output_bytes));
-  step(made.size() / 64);
-  return made;
-}
-
-void Budget::check_depth(const Value& container) const {
-  if (container.depth() > limits_.depth)
-    template_error(fmt::format("a value is nested deeper than {}, or holds what cannot be held", limits_.depth));
-}
-
-namespace {
-
-constexpr std::array<std::string_view, 5> functions = {"range", "namespace", "dict", "raise_exception", "strftime_now"};
-constexpr std::string_view body_name =
-    "\x01"
-    "body";  // what a filter block or a filtered set works on
-
-}  // namespace
-
-Interpreter::Interpreter(const TemplateLimits& limits, Value context) : budget_(limits), scopes_(1) {
-  for (const auto& [key, value] : context.pairs()) scopes_[0][key.text()] = value;
+Interpreter::Interpreter(const TemplateLimits& limits, const nlohmann::ordered_json& context) : budget_(limits) {
+  if (!context.is_object()) template_error("the context is no object");
+  context_ = from_json(budget_, context, limits.depth);
+  scopes_.push_back({{}, 0, 0});
+  for (const auto& [name, value] : context_.pairs()) scopes_[0].names[name.text()] = value;
 }
 
 std::string Interpreter::run(const Body& body) {
@@ -58,299 +35,219 @@ std::string Interpreter::run(const Body& body) {
   return out;
 }
 
-void Interpreter::write(std::string& out, const std::string& text) {
-  out += text;
-  budget_.step(1 + text.size() / 64);
-  if (out.size() > budget_.limits().output_bytes)
-    template_error(fmt::format("the result is longer than {} bytes", budget_.limits().output_bytes));
-}
-
-std::string Interpreter::capture(const Body& body) {
-  std::string out;
-  scopes_.emplace_back();
-  execute(body, out);
-  scopes_.pop_back();
-  return out;
-}
-
 Interpreter::Flow Interpreter::execute(const Body& body, std::string& out) {
-  const Level level(budget_);
-  for (const auto& block : body) {
-    const Flow flow = execute(*block, out);
-    if (flow != Flow::next) return flow;
+  for (const Block& block : body) {
+    budget_.step();
+    line_ = block.line;
+    if (const Flow flow = execute(block, out); flow != Flow::next) return flow;
   }
   return Flow::next;
 }
 
 Interpreter::Flow Interpreter::execute(const Block& block, std::string& out) {
-  line_ = block.line;
-  budget_.step();
   switch (block.kind) {
-    case Statement::text:
+    case BlockKind::text:
       write(out, block.text);
-      break;
-    case Statement::output:
-      write(out, to_text(evaluate(*block.value)));
-      break;
-    case Statement::conditional:
-      for (const Branch& branch : block.branches) {
-        if (!branch.condition || truth(evaluate(*branch.condition))) return execute(branch.body, out);
-      }
-      break;
-    case Statement::loop:
+      return Flow::next;
+    case BlockKind::output:
+      write(out, evaluate(*block.value));
+      return Flow::next;
+    case BlockKind::set:
+      assign(block, evaluate(*block.value));
+      return Flow::next;
+    case BlockKind::macro:
+      scopes_.back().names[block.text] = callable(block);
+      return Flow::next;
+    case BlockKind::call:
+      execute_call(block, out);
+      return Flow::next;
+    case BlockKind::conditional:
+      return execute_conditional(block, out);
+    case BlockKind::loop:
       return execute_loop(block, out);
-    case Statement::set:
-    case Statement::set_block:
-      execute_set(block);
-      break;
-    case Statement::macro: {
-      Callable macro{
-          .kind = Callable::Kind::macro, .name = block.text, .macro = &block, .self = {}, .caller = {}, .previous = {}};
-      scopes_.back()[block.text] = Value::callable(std::make_shared<const Callable>(std::move(macro)));
-      break;
-    }
-    case Statement::call: {
-      Callable caller{
-          .kind = Callable::Kind::macro, .name = "caller", .macro = &block, .self = {}, .caller = {}, .previous = {}};
-      write(out, to_text(evaluate_call(*block.value, Value::callable(std::make_shared<const Callable>(std::move(caller))))));
-      break;
-    }
-    case Statement::filter: {
-      scopes_.push_back({{std::string(body_name), Value(capture(block.body))}});
-      write(out, to_text(evaluate(*block.value)));
-      scopes_.pop_back();
-      break;
-    }
-    case Statement::with: {
-      Scope scope;
-      for (const Parameter& parameter : block.parameters) scope[parameter.name] = evaluate(*parameter.fallback);
-      scopes_.push_back(std::move(scope));
-      const Flow flow = execute(block.body, out);
-      scopes_.pop_back();
-      return flow;
-    }
-    case Statement::scope:
-      write(out, capture(block.body));
-      break;
-    case Statement::break_loop:
+    case BlockKind::set_block:
+    case BlockKind::filter:
+      return execute_captured(block, out);
+    case BlockKind::with:
+      return execute_with(block, out);
+    case BlockKind::generation:
+      return execute_in_scope(block.body, out);
+    case BlockKind::break_loop:
       return Flow::break_loop;
-    case Statement::continue_loop:
+    case BlockKind::continue_loop:
       return Flow::continue_loop;
   }
   return Flow::next;
 }
 
-Interpreter::Flow Interpreter::execute_loop(const Block& block, std::string& out) {
-  List items = iterate(evaluate(*block.value));
-  if (block.condition) {
-    List kept;
-    for (const Value& item : items) {
-      scopes_.emplace_back();
-      assign(block.targets, item);
-      if (truth(evaluate(*block.condition))) kept.push_back(item);
-      scopes_.pop_back();
-    }
-    items = std::move(kept);
-  }
-  if (items.empty()) return execute(block.otherwise, out);
-  const auto changed = std::make_shared<Value>(Value::undefined("\x01"));
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    budget_.step();
-    scopes_.emplace_back();
-    scopes_.back()["loop"] = loop_value(items, i, changed);
-    assign(block.targets, items[i]);
-    const Flow flow = execute(block.body, out);
-    scopes_.pop_back();
-    if (flow == Flow::break_loop) break;
+Interpreter::Flow Interpreter::execute_conditional(const Block& block, std::string& out) {
+  const Budget::Nested nested(budget_);
+  for (const Branch& branch : block.branches) {
+    if (!branch.condition || truth(evaluate(*branch.condition))) return execute(branch.body, out);
   }
   return Flow::next;
 }
 
-void Interpreter::execute_set(const Block& block) {
-  Value value;
-  if (block.kind == Statement::set_block) {
-    value = Value(capture(block.body));
-    if (block.value) {
-      scopes_.push_back({{std::string(body_name), value}});
-      value = evaluate(*block.value);
-      scopes_.pop_back();
-    }
-  } else {
+Interpreter::Flow Interpreter::execute_in_scope(const Body& body, std::string& out) {
+  const Budget::Nested nested(budget_);
+  const OpenScope scope(*this);
+  return execute(body, out);
+}
+
+Interpreter::Flow Interpreter::execute_loop(const Block& block, std::string& out) {
+  const Budget::Nested nested(budget_);
+  const auto loop = std::make_shared<Loop>();
+  loop->items = evaluate(*block.value);
+  if (block.condition)
+    loop->items = filtered_items(block, elements(budget_, loop->items));
+  else if (!loop->items.is_sequence())
+    loop->items = Value::list(budget_, elements(budget_, loop->items));
+  bool completed = false;
+  for (; loop->index < loop->items.items().size(); ++loop->index) {
+    const OpenScope scope(*this);
+    budget_.step();
+    assign(block, loop->items.items()[loop->index]);
+    scopes_.back().names["loop"] = Value::loop(loop);
+    const Flow flow = execute(block.body, out);
+    if (flow == Flow::break_loop) break;
+    completed = completed || flow == Flow::next;
+  }
+  // As in Jinja: iterations that all end in break or continue do not count.
+  return completed ? Flow::next : execute_in_scope(block.otherwise, out);
+}
+
+Value Interpreter::filtered_items(const Block& block, const List& items) {
+  List kept;
+  for (const Value& item : items) {
+    const OpenScope scope(*this);
+    budget_.step();
+    assign(block, item);
+    if (truth(evaluate(*block.condition))) kept.push_back(item);
+  }
+  return Value::list(budget_, std::move(kept));
+}
+
+Interpreter::Flow Interpreter::execute_captured(const Block& block, std::string& out) {
+  std::string text;
+  if (const Flow flow = execute_in_scope(block.body, text); flow != Flow::next) return flow;
+  Value value(std::move(text));
+  if (block.value) {
+    block_text_ = value;
     value = evaluate(*block.value);
   }
-  if (block.attribute.empty()) return assign(block.targets, value);
-  const Value target = lookup(block.targets[0]);
-  if (!target.is(Kind::name_space))
-    template_error(fmt::format("'{}' is no namespace, its attributes cannot be set", printable(block.targets[0])));
-  budget_.check_depth(value);
-  for (auto& [key, old] : target.mutable_pairs()) {
-    if (key.text() == block.attribute) {
-      old = value;
-      return;
-    }
-  }
-  target.mutable_pairs().emplace_back(Value(block.attribute), value);
+  if (block.kind == BlockKind::filter)
+    write(out, value);
+  else
+    assign(block, value);
+  return Flow::next;
 }
 
-void Interpreter::assign(const std::vector<std::string>& targets, const Value& value) {
-  if (targets.size() == 1) {
-    scopes_.back()[targets[0]] = value;
-    return;
-  }
-  const List items = iterate(value);
-  if (items.size() != targets.size()) template_error(fmt::format("{} names are given {} values", targets.size(), items.size()));
-  for (std::size_t i = 0; i < targets.size(); ++i) scopes_.back()[targets[i]] = items[i];
+Interpreter::Flow Interpreter::execute_with(const Block& block, std::string& out) {
+  std::map<std::string_view, Value> names;  // all values are of the scope outside
+  for (const Parameter& parameter : block.parameters) names[parameter.name] = evaluate(*parameter.fallback);
+  const Budget::Nested nested(budget_);
+  const OpenScope scope(*this);
+  scopes_.back().names = std::move(names);
+  return execute(block.body, out);
 }
 
-Value Interpreter::lookup(const std::string& name) {
-  for (std::size_t i = scopes_.size(); i-- > 0;) {
-    const auto found = scopes_[i].find(name);
-    if (found != scopes_[i].end()) return found->second;
-  }
-  if (std::find(functions.begin(), functions.end(), name) == functions.end()) return Value::undefined(name);
-  Callable function{.kind = Callable::Kind::function, .name = name, .self = {}, .caller = {}, .previous = {}};
-  return Value::callable(std::make_shared<const Callable>(std::move(function)));
+void Interpreter::execute_call(const Block& block, std::string& out) {
+  write(out, evaluate_call(*block.value, callable(block)));
 }
 
-Value Interpreter::evaluate(const Expression& e) {
-  const Level level(budget_);
-  line_ = e.line;
-  budget_.step();
-  switch (e.op) {
-    case Op::literal:
-      return e.value;
-    case Op::name:
-      return lookup(e.text);
-    case Op::list:
-    case Op::tuple: {
-      List items;
-      for (const Node& child : e.children) items.push_back(evaluate(*child));
-      Value made = Value::list(std::move(items), e.op == Op::tuple);
-      budget_.check_depth(made);
-      return made;
-    }
-    case Op::dict: {
-      Dict pairs;
-      for (std::size_t i = 0; i < e.children.size(); i += 2) {
-        const Value key = evaluate(*e.children[i]), value = evaluate(*e.children[i + 1]);
-        budget_.elements(pairs.size());
-        const auto same = std::find_if(pairs.begin(), pairs.end(), [&](const auto& pair) { return equal(pair.first, key); });
-        if (same != pairs.end())
-          same->second = value;
-        else
-          pairs.emplace_back(key, value);
-      }
-      Value made = Value::dict(std::move(pairs));
-      budget_.check_depth(made);
-      return made;
-    }
-    case Op::attribute:
-      return attribute(evaluate(*e.children[0]), e.text);
-    case Op::subscript:
-      return subscript(evaluate(*e.children[0]), evaluate(*e.children[1]));
-    case Op::slice:
-      return evaluate_slice(e);
-    case Op::call:
-      return evaluate_call(e, Value());
-    case Op::filter:
-      return apply_filter(e.text, evaluate(*e.children[0]), evaluate_arguments(e));
-    case Op::test:
-      return Value(apply_test(e.text, evaluate(*e.children[0]), evaluate_arguments(e)));
-    default:
-      return evaluate_operator(e);
+void Interpreter::write(std::string& out, std::string_view text) {
+  budget_.longer_string(out.size(), text.size());
+  out += text;
+}
+
+void Interpreter::write(std::string& out, const Value& value) {
+  if (value.is(Kind::string))
+    write(out, std::string_view(value.text()));
+  else
+    write(out, std::string_view(to_text(budget_, value)));
+}
+
+Value Interpreter::lookup(std::string_view name) const {
+  for (std::size_t at = scopes_.size() - 1;; at = scopes_[at].parent) {
+    if (const auto found = scopes_[at].names.find(name); found != scopes_[at].names.end()) return found->second;
+    if (at == 0) break;
+  }
+  if (const Builtin* function = find_function(name)) {
+    auto made = std::make_shared<Callable>();
+    made->builtin = function;
+    return Value::callable(std::move(made));
+  }
+  return Value::undefined(fmt::format("'{}'", printable(name)));
+}
+
+void Interpreter::assign(const Block& block, const Value& value) {
+  auto& names = scopes_.back().names;
+  if (!block.attribute.empty()) {
+    const Value object = lookup(block.targets[0]);
+    if (!object.is(Kind::name_space))
+      template_error("'{}' is no namespace, its attributes cannot be set", printable(block.targets[0]));
+    if (value.is_object()) template_error("a {} cannot be put into a namespace", type_name(value));
+    insert(budget_, object.mutable_pairs(), Value(block.attribute), value);
+  } else if (block.targets.size() == 1) {
+    names[block.targets[0]] = value;
+  } else {
+    const List items = elements(budget_, value);
+    if (items.size() != block.targets.size())
+      template_error("{} names are given {} values", block.targets.size(), items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) names[block.targets[i]] = items[i];
   }
 }
 
-Value Interpreter::evaluate_operator(const Expression& e) {
-  switch (e.op) {
-    case Op::logical_not:
-      return Value(!truth(evaluate(*e.children[0])));
-    case Op::logical_and: {
-      Value left = evaluate(*e.children[0]);
-      return truth(left) ? evaluate(*e.children[1]) : left;
-    }
-    case Op::logical_or: {
-      Value left = evaluate(*e.children[0]);
-      return truth(left) ? left : evaluate(*e.children[1]);
-    }
-    case Op::conditional:
-      if (truth(evaluate(*e.children[1]))) return evaluate(*e.children[0]);
-      return e.children[2] ? evaluate(*e.children[2]) : Value::undefined("the inline if without else");
-    case Op::compare:
-      return evaluate_compare(e);
-    case Op::concat: {
-      const std::string left = to_text(evaluate(*e.children[0]));
-      return Value(budget_.text(left + to_text(evaluate(*e.children[1]))));
-    }
-    case Op::negate:
-      return arithmetic(budget_, Op::subtract, Value(std::int64_t{0}), evaluate(*e.children[0]));
-    case Op::plus:
-      return arithmetic(budget_, Op::add, Value(std::int64_t{0}), evaluate(*e.children[0]));
-    case Op::add: {
-      const Value left = evaluate(*e.children[0]);
-      return add(budget_, left, evaluate(*e.children[1]));
-    }
-    default: {
-      const Value left = evaluate(*e.children[0]);
-      return arithmetic(budget_, e.op, left, evaluate(*e.children[1]));
-    }
-  }
+Value Interpreter::callable(const Block& block) const {
+  auto made = std::make_shared<Callable>();
+  made->macro = &block;
+  made->scope = scopes_.size() - 1;
+  made->serial = scopes_.back().serial;
+  return Value::callable(std::move(made));
 }
 
-Value Interpreter::evaluate_compare(const Expression& e) {
-  Value left = evaluate(*e.children[0]);
-  for (std::size_t i = 0; i < e.comparisons.size(); ++i) {
-    const Value right = evaluate(*e.children[i + 1]);
-    const std::string& op = e.comparisons[i];
-    bool holds = false;
-    if (op == "==")
-      holds = equal(left, right);
-    else if (op == "!=")
-      holds = !equal(left, right);
-    else if (op == "in")
-      holds = contains(budget_, right, left);
-    else if (op == "not in")
-      holds = !contains(budget_, right, left);
-    else if (op == "<")
-      holds = compare(left, right) < 0;
-    else if (op == ">")
-      holds = compare(left, right) > 0;
-    else if (op == "<=")
-      holds = compare(left, right) <= 0;
-    else
-      holds = compare(left, right) >= 0;
-    if (!holds) return Value(false);
-    left = right;
+Value Interpreter::call_macro(const Callable& callable, const CallArguments& arguments, const Value& caller) {
+  const Budget::Nested nested(budget_);
+  if (callable.scope >= scopes_.size() || scopes_[callable.scope].serial != callable.serial) {
+    template_error("a macro is called after the block it was defined in");
   }
-  return Value(true);
+  const OpenScope scope(*this, callable.scope);
+  const Block& macro = *callable.macro;
+  if (macro.kind == BlockKind::macro) scopes_.back().names["caller"] = caller;
+  bind_parameters(macro, arguments);
+  std::string out;
+  execute(macro.body, out);
+  return Value(std::move(out));
 }
 
-Value Interpreter::evaluate_slice(const Expression& e) {
-  const Value object = evaluate(*e.children[0]);
-  Value parts[3] = {Value::none(), Value::none(), Value::none()};
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (e.children[i + 1]) parts[i] = evaluate(*e.children[i + 1]);
+void Interpreter::bind_parameters(const Block& macro, const CallArguments& arguments) {
+  const auto& parameters = macro.parameters;
+  if (arguments.positional.size() > parameters.size()) {
+    template_error("{} takes at most {} arguments, {} are given", printable(macro.text), parameters.size(),
+                   arguments.positional.size());
   }
-  return slice(budget_, object, parts[0], parts[1], parts[2]);
-}
-
-CallArguments Interpreter::evaluate_arguments(const Expression& e) {
-  CallArguments arguments;
-  for (const Argument& argument : e.arguments) {
-    if (argument.name.empty())
-      arguments.positional.push_back(evaluate(*argument.value));
-    else
-      arguments.named.emplace_back(argument.name, evaluate(*argument.value));
+  const auto given = [&](std::string_view name) {
+    return std::find_if(arguments.named.begin(), arguments.named.end(), [&](const auto& a) { return a.first == name; });
+  };
+  for (const auto& [name, value] : arguments.named) {
+    const auto found = std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });
+    const auto position = static_cast<std::size_t>(found - parameters.begin());
+    if (found == parameters.end()) template_error("{} has no argument '{}'", printable(macro.text), printable(name));
+    if (position < arguments.positional.size())
+      template_error("{} is given '{}' twice", printable(macro.text), printable(name));
   }
-  return arguments;
-}
-
-Value Interpreter::evaluate_call(const Expression& e, const Value& caller) {
-  const Value callee = evaluate(*e.children[0]);
-  if (callee.is(Kind::undefined))
-    template_error(fmt::format("'{}' is undefined, it cannot be called", printable(callee.text())));
-  if (!callee.is(Kind::callable)) template_error(fmt::format("an object of type {} cannot be called", type_name(callee)));
-  return call(callee.function(), evaluate_arguments(e), caller);
+  budget_.step(parameters.size() * (1 + arguments.named.size()));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Value value = Value::undefined(fmt::format("'{}'", printable(parameters[i].name)));
+    const auto named = given(parameters[i].name);
+    if (i < arguments.positional.size())
+      value = arguments.positional[i];
+    else if (named != arguments.named.end())
+      value = named->second;
+    else if (parameters[i].fallback)
+      value = evaluate(*parameters[i].fallback);
+    scopes_.back().names[parameters[i].name] = std::move(value);
+  }
 }
 
 }  // namespace bitnet::jinja

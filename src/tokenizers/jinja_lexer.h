@@ -1,4 +1,4 @@
-// Cuts a template into text and the tokens between {{ }}, {% %}.
+// Cuts a template into text and the tokens inside {{ }} and {% %}.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "common/error.h"
+
 namespace bitnet::jinja {
 
-enum class TokenType : std::uint8_t {
+enum class TokenKind : std::uint8_t {
   text,
   output_begin,
   output_end,
@@ -18,20 +20,24 @@ enum class TokenType : std::uint8_t {
   integer,
   real,
   string,
-  op,
+  symbol,
   end
 };
 
 struct Token {
-  TokenType type;
-  std::string text;  // strings with their escapes resolved
+  TokenKind kind;
+  std::string text;  // of a string: with its escapes resolved
   int line;
 };
 
-// With trim_blocks and lstrip_blocks, as transformers runs templates: a newline behind a block goes, and so does the white
-// space between the start of a line and a block. Throws Error{bad_model} "chat template: line N: FACT".
+// With trim_blocks and lstrip_blocks, as transformers runs templates: the newline behind a block goes, and so does white space
+// between the start of a line and a block. The last token is `end`. Throws Error{bad_model} with the line.
 std::vector<Token> tokenize(std::string_view source);
 
-[[noreturn]] void syntax_error(int line, const std::string& fact);
+template <class... Args>
+[[noreturn]] void syntax_error(int line, fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorKind::bad_model,
+              fmt::format("chat template: line {}: {}", line, fmt::format(format, std::forward<Args>(args)...)));
+}
 
 }  // namespace bitnet::jinja

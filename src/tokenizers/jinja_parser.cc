@@ -1,257 +1,242 @@
-// Parses the statements of a template.
+// Statements by the name of their tag.
 #include "tokenizers/jinja_parser.h"
 
-#include <algorithm>
 #include <array>
 
-#include "common/error.h"
 #include "tokenizers/jinja_expression_parser.h"
+#include "tokenizers/jinja_token_stream.h"
 
 namespace bitnet::jinja {
 namespace {
 
-class Parser : private ExpressionParser {
+class Parser {
  public:
-  using ExpressionParser::ExpressionParser;
+  Parser(std::vector<Token> tokens, int max_depth) : tokens_(std::move(tokens), max_depth), expressions_(tokens_) {}
 
   Body run() {
-    Body body = parse_body({});
-    if (peek().type != TokenType::end) syntax_error(peek().line, fmt::format("'{}' has no beginning", printable(tag_name())));
+    Body body = statements();
+    if (!tokens_.at(TokenKind::end)) syntax_error(tokens_.peek().line, "'{}' has no beginning", printable(tag_name()));
     return body;
   }
 
  private:
-  void expect_name(std::string_view name) {
-    if (!skip_name(name)) unexpected(fmt::format("'{}'", name));
-  }
-  void expect_block_end() {
-    if (peek().type != TokenType::block_end) unexpected("the end of the tag");
-    take();
-  }
-  std::string tag_name() const { return peek().type == TokenType::block_begin ? peek(1).text : peek().text; }
+  static Block make(BlockKind kind, int line) { return {kind, line, {}, {}, {}, {}, {}, {}, {}, {}, {}}; }
 
-  // Statements up to a tag whose name is in `ends` (left for the caller) or the end of the template.
-  Body parse_body(const std::vector<std::string_view>& ends) {
-    const Nesting nesting(*this);
+  std::string_view tag_name() const {
+    return tokens_.at(TokenKind::block_begin) ? std::string_view(tokens_.peek(1).text) : std::string_view();
+  }
+  bool at_end_tag() const { return tag_name().starts_with("end") || tag_name() == "else" || tag_name() == "elif"; }
+
+  // Up to a tag that ends or divides something (which stays), or the end of the template.
+  Body statements() {
+    const TokenStream::Nesting nesting(tokens_);
     Body body;
-    while (peek().type != TokenType::end) {
-      if (peek().type == TokenType::block_begin) {
-        if (std::find(ends.begin(), ends.end(), tag_name()) != ends.end()) return body;
-        if (tag_name().starts_with("end") || tag_name() == "else" || tag_name() == "elif") return body;
-      }
-      parse_statement(body);
-    }
-    if (!ends.empty()) syntax_error(peek().line, fmt::format("'{}' is missing", ends.back()));
+    while (!tokens_.at(TokenKind::end) && !at_end_tag()) body.push_back(statement());
     return body;
   }
 
-  static std::unique_ptr<Block> block(Statement kind, int line) {
-    auto made = std::make_unique<Block>();
-    made->kind = kind, made->line = line;
-    return made;
+  // The statements behind a tag and `end`, its end tag.
+  Body body_until(std::string_view end) {
+    tokens_.expect_end_of_block();
+    Body body = statements();
+    take_tag(end);
+    tokens_.expect_end_of_block();
+    return body;
   }
 
-  void parse_statement(Body& body) {
-    const int line = peek().line;
-    if (peek().type == TokenType::text) {
-      body.push_back(block(Statement::text, line));
-      body.back()->text = take().text;
-      return;
+  void take_tag(std::string_view name) {
+    if (tokens_.at(TokenKind::end)) syntax_error(tokens_.peek().line, "'{}' is missing", name);
+    if (tag_name() != name) syntax_error(tokens_.peek().line, "expected '{}', found '{}'", name, printable(tag_name()));
+    tokens_.take();
+    tokens_.take();
+  }
+
+  Block statement() {
+    const Token first = tokens_.take();
+    if (first.kind == TokenKind::text) {
+      Block made = make(BlockKind::text, first.line);
+      made.text = first.text;
+      return made;
     }
-    if (peek().type == TokenType::output_begin) {
-      take();
-      body.push_back(block(Statement::output, line));
-      body.back()->value = parse_tuple();
-      if (peek().type != TokenType::output_end) unexpected("the end of the output");
-      take();
-      return;
+    if (first.kind == TokenKind::output_begin) {
+      Block made = make(BlockKind::output, first.line);
+      made.value = expressions_.expressions();
+      if (!tokens_.at(TokenKind::output_end)) tokens_.unexpected("the end of the tag");
+      tokens_.take();
+      return made;
     }
-    take();  // block_begin
-    const std::string name = expect_identifier();
-    using Method = std::unique_ptr<Block> (Parser::*)(int);
     struct Tag {
       std::string_view name;
-      Method parse;
+      Block (Parser::*parse)(int line);
     };
-    static constexpr std::array<Tag, 10> tags = {{{"if", &Parser::parse_if},
-                                                  {"for", &Parser::parse_for},
-                                                  {"set", &Parser::parse_set},
-                                                  {"macro", &Parser::parse_macro},
-                                                  {"call", &Parser::parse_call},
-                                                  {"filter", &Parser::parse_filter},
-                                                  {"with", &Parser::parse_with},
-                                                  {"generation", &Parser::parse_generation},
-                                                  {"break", &Parser::parse_break},
-                                                  {"continue", &Parser::parse_continue}}};
+    static constexpr std::array<Tag, 10> tags = {{{"if", &Parser::conditional},
+                                                  {"for", &Parser::loop},
+                                                  {"set", &Parser::set},
+                                                  {"macro", &Parser::macro},
+                                                  {"call", &Parser::call},
+                                                  {"filter", &Parser::filter},
+                                                  {"with", &Parser::with},
+                                                  {"generation", &Parser::generation},
+                                                  {"break", &Parser::break_loop},
+                                                  {"continue", &Parser::continue_loop}}};
+    const std::string name = tokens_.expect_identifier();
     for (const Tag& tag : tags) {
-      if (tag.name == name) return body.push_back((this->*tag.parse)(line));
+      if (tag.name == name) return (this->*tag.parse)(first.line);
     }
-    syntax_error(line, fmt::format("the tag '{}' is not supported", printable(name)));
+    syntax_error(first.line, "the tag '{}' is not supported", printable(name));
   }
 
-  // The end tag `name` with what may stand in it.
-  void end_tag(std::string_view name) {
-    if (peek().type != TokenType::block_begin || tag_name() != name) {
-      syntax_error(peek().line, fmt::format("expected '{}', found '{}'", name, printable(tag_name())));
-    }
-    take(), take();
-    expect_block_end();
-  }
-
-  std::unique_ptr<Block> parse_if(int line) {
-    auto made = block(Statement::conditional, line);
-    made->branches.push_back({parse_expression(), {}});
-    expect_block_end();
-    while (true) {
-      made->branches.back().body = parse_body({"elif", "else", "endif"});
-      if (tag_name() == "endif") break;
+  Block conditional(int line) {
+    Block made = make(BlockKind::conditional, line);
+    made.branches.push_back({expressions_.expressions(false), {}});
+    tokens_.expect_end_of_block();
+    made.branches.back().body = statements();
+    while (tag_name() == "elif" || tag_name() == "else") {
+      if (!made.branches.back().condition) syntax_error(tokens_.peek().line, "'{}' stands behind 'else'", tag_name());
       const bool last = tag_name() == "else";
-      if (!made->branches.back().condition) syntax_error(peek().line, "'else' is not the last part of its 'if'");
-      take(), take();
-      made->branches.push_back({last ? nullptr : parse_expression(), {}});
-      expect_block_end();
+      take_tag(tag_name());
+      made.branches.push_back({last ? nullptr : expressions_.expressions(false), {}});
+      tokens_.expect_end_of_block();
+      made.branches.back().body = statements();
     }
-    end_tag("endif");
+    take_tag("endif");
+    tokens_.expect_end_of_block();
     return made;
   }
 
-  std::unique_ptr<Block> parse_for(int line) {
-    auto made = block(Statement::loop, line);
-    made->targets = parse_targets();
-    expect_name("in");
-    made->value = parse_tuple(false);
-    if (skip_name("if")) made->condition = parse_expression();
-    if (is_name("recursive")) syntax_error(line, "recursive loops are not supported");
-    expect_block_end();
+  Block loop(int line) {
+    Block made = make(BlockKind::loop, line);
+    made.targets = targets();
+    tokens_.expect_name("in");
+    made.value = expressions_.expressions(false);
+    if (tokens_.skip_name("if")) made.condition = expressions_.expression();
+    if (tokens_.at_name("recursive")) syntax_error(line, "recursive loops are not supported");
+    tokens_.expect_end_of_block();
     ++loops_;
-    made->body = parse_body({"else", "endfor"});
+    made.body = statements();
     --loops_;
     if (tag_name() == "else") {
-      take(), take();
-      expect_block_end();
-      made->otherwise = parse_body({"endfor"});
+      take_tag("else");
+      tokens_.expect_end_of_block();
+      made.otherwise = statements();
     }
-    end_tag("endfor");
+    take_tag("endfor");
+    tokens_.expect_end_of_block();
     return made;
   }
 
-  std::vector<std::string> parse_targets() {
+  // One name, or several that share the items of a list.
+  std::vector<std::string> targets() {
+    const bool brackets = tokens_.skip_symbol("(");
     std::vector<std::string> names;
-    const bool brackets = skip_op("(");
+    bool several = brackets;
     do {
-      if (is_name("in") || is_op(")")) break;
-      names.push_back(expect_identifier());
-    } while (skip_op(","));
-    if (brackets) expect_op(")");
+      if (!names.empty() && (tokens_.at_name("in") || tokens_.at_symbol(")") || tokens_.at_symbol("="))) break;
+      const int line = tokens_.peek().line;
+      names.push_back(tokens_.expect_identifier());
+      if (names.back() == "loop") syntax_error(line, "'loop' cannot be set");
+    } while (tokens_.skip_symbol(",") && (several = true));
+    if (brackets) tokens_.expect_symbol(")");
+    if (several && names.size() == 1) tokens_.unexpected("a second name");
     return names;
   }
 
-  std::unique_ptr<Block> parse_set(int line) {
-    auto made = block(Statement::set, line);
-    made->targets = parse_targets();
-    if (made->targets.size() == 1 && skip_op(".")) made->attribute = expect_identifier();
-    if (skip_op("=")) {
-      made->value = parse_tuple();
-      expect_block_end();
+  Block set(int line) {
+    Block made = make(BlockKind::set, line);
+    made.targets = targets();
+    if (made.targets.size() == 1 && tokens_.skip_symbol(".")) made.attribute = tokens_.expect_identifier();
+    if (tokens_.skip_symbol("=")) {
+      made.value = expressions_.expressions();
+      tokens_.expect_end_of_block();
       return made;
     }
-    made->kind = Statement::set_block;
-    if (made->targets.size() != 1) unexpected("'='");
-    if (is_op("|"))
-      made->value = parse_filters(node(Op::name, line, {},
-                                       "\x01"
-                                       "body"));
-    expect_block_end();
-    made->body = parse_body({"endset"});
-    end_tag("endset");
+    made.kind = BlockKind::set_block;
+    if (made.targets.size() != 1) tokens_.unexpected("'='");
+    if (tokens_.skip_symbol("|")) made.value = expressions_.block_filters();
+    made.body = body_until("endset");
     return made;
   }
 
-  std::vector<Parameter> parse_parameters() {
-    std::vector<Parameter> parameters;
-    expect_op("(");
-    while (!is_op(")")) {
-      Parameter parameter{expect_identifier(), nullptr};
-      if (skip_op("=")) parameter.fallback = parse_expression();
-      parameters.push_back(std::move(parameter));
-      if (!skip_op(",")) break;
+  std::vector<Parameter> parameters() {
+    std::vector<Parameter> made;
+    tokens_.expect_symbol("(");
+    while (!tokens_.at_symbol(")")) {
+      Parameter parameter{tokens_.expect_identifier(), nullptr};
+      if (tokens_.skip_symbol("="))
+        parameter.fallback = expressions_.expression();
+      else if (!made.empty() && made.back().fallback)
+        tokens_.unexpected("a default, as the parameter before has one");
+      made.push_back(std::move(parameter));
+      if (!tokens_.skip_symbol(",")) break;
     }
-    expect_op(")");
-    return parameters;
+    tokens_.expect_symbol(")");
+    return made;
   }
 
-  Body macro_body(std::string_view end) {
-    const int loops = std::exchange(loops_, 0);  // break and continue do not reach out of a macro
-    Body body = parse_body({end});
+  // The body of a macro or call: break and continue do not reach out of it.
+  Body separate_body(std::string_view end) {
+    const int loops = std::exchange(loops_, 0);
+    Body body = body_until(end);
     loops_ = loops;
-    end_tag(end);
     return body;
   }
 
-  std::unique_ptr<Block> parse_macro(int line) {
-    auto made = block(Statement::macro, line);
-    made->text = expect_identifier();
-    made->parameters = parse_parameters();
-    expect_block_end();
-    made->body = macro_body("endmacro");
+  Block macro(int line) {
+    Block made = make(BlockKind::macro, line);
+    made.text = tokens_.expect_identifier();
+    made.parameters = parameters();
+    made.body = separate_body("endmacro");
     return made;
   }
 
-  std::unique_ptr<Block> parse_call(int line) {
-    auto made = block(Statement::call, line);
-    if (is_op("(")) made->parameters = parse_parameters();
-    made->value = parse_expression();
-    if (made->value->op != Op::call) syntax_error(line, "'call' needs a call");
-    expect_block_end();
-    made->body = macro_body("endcall");
+  Block call(int line) {
+    Block made = make(BlockKind::call, line);
+    made.text = "caller";
+    if (tokens_.at_symbol("(")) made.parameters = parameters();
+    made.value = expressions_.expression();
+    if (made.value->kind != ExpressionKind::call) syntax_error(line, "'call' needs a call");
+    made.body = separate_body("endcall");
     return made;
   }
 
-  std::unique_ptr<Block> parse_filter(int line) {
-    auto made = block(Statement::filter, line);
-    made->value = parse_filter_call(node(Op::name, line, {},
-                                         "\x01"
-                                         "body"));
-    made->value = parse_filters(std::move(made->value));
-    expect_block_end();
-    made->body = parse_body({"endfilter"});
-    end_tag("endfilter");
+  Block filter(int line) {
+    Block made = make(BlockKind::filter, line);
+    made.value = expressions_.block_filters();
+    made.body = body_until("endfilter");
     return made;
   }
 
-  std::unique_ptr<Block> parse_with(int line) {
-    auto made = block(Statement::with, line);
-    while (peek().type != TokenType::block_end) {
-      Parameter parameter{expect_identifier(), nullptr};
-      expect_op("=");
-      parameter.fallback = parse_expression();
-      made->parameters.push_back(std::move(parameter));
-      if (!skip_op(",")) break;
+  Block with(int line) {
+    Block made = make(BlockKind::with, line);
+    while (!tokens_.at(TokenKind::block_end)) {
+      Parameter parameter{tokens_.expect_identifier(), nullptr};
+      tokens_.expect_symbol("=");
+      parameter.fallback = expressions_.expression();
+      made.parameters.push_back(std::move(parameter));
+      if (!tokens_.skip_symbol(",")) break;
     }
-    expect_block_end();
-    made->body = parse_body({"endwith"});
-    end_tag("endwith");
+    made.body = body_until("endwith");
     return made;
   }
 
-  // Marks what an assistant said, for training; the text is what counts here.
-  std::unique_ptr<Block> parse_generation(int line) {
-    auto made = block(Statement::scope, line);
-    expect_block_end();
-    made->body = parse_body({"endgeneration"});
-    end_tag("endgeneration");
+  // Marks what the assistant said, for training; only its text counts here.
+  Block generation(int line) {
+    Block made = make(BlockKind::generation, line);
+    made.body = separate_body("endgeneration");
     return made;
   }
 
-  std::unique_ptr<Block> parse_break(int line) { return loop_control(Statement::break_loop, line); }
-  std::unique_ptr<Block> parse_continue(int line) { return loop_control(Statement::continue_loop, line); }
-  std::unique_ptr<Block> loop_control(Statement kind, int line) {
-    if (loops_ == 0) syntax_error(line, "break or continue outside a loop");
-    expect_block_end();
-    return block(kind, line);
+  Block break_loop(int line) { return loop_control(BlockKind::break_loop, line); }
+  Block continue_loop(int line) { return loop_control(BlockKind::continue_loop, line); }
+  Block loop_control(BlockKind kind, int line) {
+    if (loops_ == 0) syntax_error(line, "'break' or 'continue' stands outside a loop");
+    tokens_.expect_end_of_block();
+    return make(kind, line);
   }
 
-  int loops_ = 0;  // open ones, which break and continue may leave
+  TokenStream tokens_;
+  ExpressionParser expressions_;
+  int loops_ = 0;  // around the current statement
 };
 
 }  // namespace

@@ -7,7 +7,8 @@
 
 namespace bitnet::jinja {
 
-// Throws Error{bad_model} with line and fact for what is no template or outside the subset. Trees are at most `max_depth` deep.
+// Throws Error{bad_model} with line and fact for what is no template or not in the subset. Statements and expressions nest at
+// most `max_depth` deep.
 Body parse(std::string_view source, int max_depth);
 
 }  // namespace bitnet::jinja

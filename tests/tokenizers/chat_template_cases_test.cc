@@ -1,5 +1,5 @@
 // Renders the templates of a file of cases, so that another implementation can be compared with ours
-// (chat_template_differential.py).
+// (golden/test_chat_templates.py).
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -71,10 +71,10 @@ class ByteBpe final : public VocabularyTokenizer {
   }
 
  protected:
-  void encode_text(std::string_view text, bool first, std::vector<TokenId>& ids) const override {
+  void encode_text(std::string_view text, bool /*first*/, std::vector<TokenId>& ids) const override {
     std::string changed;
     if (options_.nfc) text = changed = unicode::nfc(text);
-    if (options_.add_prefix_space && first && text[0] != ' ') text = changed = " " + std::string(text);
+    if (options_.add_prefix_space && text[0] != ' ') text = changed = " " + std::string(text);
     BpeMerger merger;
     pre_tokenize(options_.pre, text, [&](std::string_view word) { encode_word(word, merger, ids); });
   }
@@ -120,21 +120,13 @@ std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary, const Byte
 }
 
 std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary) {
-  ByteBpeOptions options;
-  const bool named = !vocabulary.pre.empty() && vocabulary.pre != "default";
-  if (named) {
-    const std::optional<PreTokenizer> pre = pre_tokenizer_by_name(vocabulary.pre);
-    if (!pre)
-      fail(ErrorKind::bad_model, "tokenizer.ggml.pre is '{}', which is not a known pre-tokenizer", printable(vocabulary.pre));
-    options.pre = *pre;
-  } else if (is_llama3(vocabulary)) {
-    options.pre = PreTokenizer::llama3;
-  }
-  // What each family's own tokenizer does beside splitting.
-  options.nfc = options.pre == PreTokenizer::qwen2;
-  options.ignore_merges = options.pre == PreTokenizer::llama3;
-  options.bos_by_default = options.pre == PreTokenizer::llama3;
-  return make_byte_bpe(std::move(vocabulary), options);
+  std::string name = vocabulary.pre;
+  if (name.empty() || name == "default") name = is_llama3(vocabulary) ? "llama-bpe" : "gpt-2";
+  const std::optional<PreTokenizerFamily> family = pre_tokenizer_by_name(name);
+  if (!family) fail(ErrorKind::bad_model, "tokenizer.ggml.pre is '{}', which is not a known pre-tokenizer", printable(name));
+  return make_byte_bpe(
+      std::move(vocabulary),
+      {.pre = family->rules, .nfc = family->nfc, .ignore_merges = family->ignore_merges, .bos_by_default = family->add_bos});
 }
 
 }  // namespace bitnet

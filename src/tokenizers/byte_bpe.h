@@ -11,12 +11,12 @@
 namespace bitnet {
 
 struct ByteBpeOptions {
-  PreTokenizer pre = PreTokenizer::gpt2;
-  bool nfc = false;            // normalise first
-  bool ignore_merges = false;  // a word that is a token is taken whole
-  bool add_prefix_space = false;
+  PreTokenizer pre;
+  bool nfc = false;               // normalise first
+  bool ignore_merges = false;     // a word that is a token is taken whole
+  bool add_prefix_space = false;  // to each stretch between special tokens
   bool bos_by_default = false;
-  std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
+  std::optional<std::vector<SpecialToken>> special = std::nullopt;  // without: those of the vocabulary
 };
 
 // Throws Error{bad_model}.

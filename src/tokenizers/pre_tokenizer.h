@@ -1,23 +1,59 @@
 // Pre-tokenizers: where byte-level BPE cuts text into words that merges never cross.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
 #include <string_view>
+#include <vector>
 
 namespace bitnet {
 
-// Each is the exact meaning of the regular expressions that the model was trained with, matched by hand in linear time.
-enum class PreTokenizer { whole, gpt2, llama3, qwen2, smollm, o200k, deepseek_v3, deepseek_coder };
+// Each is the exact meaning of a regular expression that models were trained with, matched by hand in linear time.
+enum class SplitRule : std::uint8_t {
+  gpt2,
+  llama3,
+  cl100k,  // llama3 whose contractions know ASCII only: U+017F is no s
+  qwen2,
+  qwen35,
+  o200k,
+  tekken,
+  deepseek_v3,
+  deepseek_coder_letters,
+  deepseek_coder_punctuation,
+  deepseek_llm_letters,
+  deepseek_llm_punctuation,
+  one_number,     // \p{N}
+  three_numbers,  // \p{N}{1,3}
+  numbers,        // \p{N}+
+  newline,        // [\r\n]
+  space_at_end,   // \s+$
+  cjk_and_kana,
+  cjk_and_hangul,
+};
 
-// By GGUF's tokenizer.ggml.pre; nullopt for a name that is not known.
-std::optional<PreTokenizer> pre_tokenizer_by_name(std::string_view name);
+// Rules one after the other: each cuts its matches out of every part that those before it left. Without rules text stays whole.
+using PreTokenizer = std::vector<SplitRule>;
+
+// What a GGUF file's tokenizer.ggml.pre implies.
+struct PreTokenizerFamily {
+  PreTokenizer rules;
+  bool nfc = false;            // the family's own tokenizer normalises first
+  bool ignore_merges = false;  // a word that is a token is taken whole
+  bool add_bos = false;        // where the file does not say
+};
+
+// By tokenizer.ggml.pre; nullopt for a name that is not known.
+std::optional<PreTokenizerFamily> pre_tokenizer_by_name(std::string_view name);
 
 // By the regular expression that a tokenizer.json splits by; nullopt for one that is not known.
-std::optional<PreTokenizer> pre_tokenizer_by_regex(std::string_view regex);
+std::optional<SplitRule> split_rule_by_regex(std::string_view regex);
 
-// Calls word(part) for consecutive non-empty parts that together are the text.
-void pre_tokenize(PreTokenizer kind, std::string_view text, const std::function<void(std::string_view)>& word);
+// Does some match begin at every place where the match before ended, whatever the text?
+bool matches_everything(SplitRule rule);
+
+// Calls word(part) for consecutive non-empty parts that together are the text. Broken UTF-8 counts as U+FFFD and is passed on
+// as it is.
+void pre_tokenize(const PreTokenizer& rules, std::string_view text, const std::function<void(std::string_view)>& word);
 
 }  // namespace bitnet

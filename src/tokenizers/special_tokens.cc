@@ -19,16 +19,39 @@ std::size_t white_space_behind(std::string_view text) {
   return size;
 }
 
+// The last character of a text that is not empty; not valid where the text ends in a broken one.
+Utf8Char last_character(std::string_view text) {
+  std::size_t start = text.size() - 1;
+  while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xc0) == 0x80 && text.size() - start < 4) --start;
+  Utf8Char c = utf8_decode(text.substr(start));
+  c.valid = c.valid && start + c.size == text.size();
+  return c;
+}
+
 std::size_t white_space_before(std::string_view text) {
   std::size_t end = text.size();
   while (end > 0) {
-    std::size_t start = end - 1;
-    while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xc0) == 0x80 && end - start < 4) --start;
-    const Utf8Char c = utf8_decode(text.substr(start));
-    if (!c.valid || start + c.size != end || !unicode::is_white_space(c.code)) break;
-    end = start;
+    const Utf8Char c = last_character(text.substr(0, end));
+    if (!c.valid || !unicode::is_white_space(c.code)) break;
+    end -= c.size;
   }
   return text.size() - end;
+}
+
+// \w of Unicode-aware regular expressions: Alphabetic, marks, decimal digits, connectors, joiners.
+bool is_word(char32_t code) {
+  using unicode::Category;
+  if (unicode::is_letter(code) || unicode::is_mark(code)) return true;
+  const Category c = unicode::category(code);
+  if (c == Category::Nd || c == Category::Nl || c == Category::Pc) return true;
+  const bool circled = (code >= 0x24b6 && code <= 0x24e9) || (code >= 0x1f130 && code <= 0x1f149) ||
+                       (code >= 0x1f150 && code <= 0x1f169) || (code >= 0x1f170 && code <= 0x1f189);
+  return circled || code == 0x200c || code == 0x200d;
+}
+
+bool stands_alone(std::string_view before, std::string_view behind) {
+  const bool word_before = !before.empty() && last_character(before).valid && is_word(last_character(before).code);
+  return !word_before && (behind.empty() || !is_word(utf8_decode(behind).code));
 }
 
 }  // namespace
@@ -72,11 +95,16 @@ std::vector<SpecialTokens::Segment> SpecialTokens::split(std::string_view text, 
       ++at;
       continue;
     }
+    const std::size_t end = at + token->text.size();
+    if (token->single_word && !stands_alone(text.substr(0, at), text.substr(end))) {
+      at = end;
+      continue;
+    }
     std::string_view before = text.substr(start, at - start);
     if (token->strip_left) before.remove_suffix(white_space_before(before));
     if (!before.empty()) segments.push_back({before, -1});
     segments.push_back({text.substr(at, token->text.size()), token->id});
-    at += token->text.size();
+    at = end;
     if (token->strip_right) at += white_space_behind(text.substr(at));
     start = at;
   }

@@ -18,6 +18,7 @@ struct SpecialToken {
   bool control = true;      // false: user-defined, parsed even when control tokens are not
   bool strip_left = false;  // swallows white space before it (HuggingFace's lstrip), behind it (rstrip)
   bool strip_right = false;
+  bool single_word = false;  // matches only where no letter, mark, digit or connector stands next to it
 };
 
 // Immutable. A match is the leftmost, of those the longest.

@@ -32,7 +32,7 @@ std::vector<SpecialToken> special_of(const Vocabulary& v) {
   for (std::size_t i = 0; i < v.kinds.size(); ++i) {
     const bool user_defined = v.kinds[i] == TokenKind::user_defined;
     if (user_defined || v.kinds[i] == TokenKind::control || v.kinds[i] == TokenKind::unknown) {
-      special.push_back({v.tokens[i], static_cast<TokenId>(i), !user_defined, false, false});
+      special.push_back({.text = v.tokens[i], .id = static_cast<TokenId>(i), .control = !user_defined});
     }
   }
   return special;

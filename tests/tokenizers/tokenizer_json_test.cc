@@ -49,6 +49,52 @@ TEST(TokenizerJson, ReadsWordPiece) {
   EXPECT_THAT(tokenizer->encode("UNDO x"), ElementsAre(1, 2, 0));
 }
 
+TEST(TokenizerJson, CutsDigitsAsTheDocumentSays) {
+  json document = byte_level();
+  document["model"]["vocab"]["1"] = 8, document["model"]["vocab"]["11"] = 9;
+  document["model"]["merges"].push_back("1 1");
+  EXPECT_THAT(read(document)->encode("111", plain), ElementsAre(9, 8));
+  const json byte_level_part = document["pre_tokenizer"];
+  const auto with_digits = [&](bool individual) {
+    document["pre_tokenizer"] = {{"type", "Sequence"},
+                                 {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", individual}}, byte_level_part}}};
+    return read(document)->encode("a111", plain);
+  };
+  EXPECT_THAT(with_digits(true), ElementsAre(0, 8, 8, 8));
+  EXPECT_THAT(with_digits(false), ElementsAre(0, 9, 8));
+}
+
+TEST(TokenizerJson, PrefixesEachStretchBetweenSpecialTokens) {
+  json document = byte_level();
+  document["pre_tokenizer"]["add_prefix_space"] = true;
+  EXPECT_THAT(read(document)->encode("a<s>a<s> a", plain), ElementsAre(4, 6, 4, 6, 4));
+}
+
+TEST(TokenizerJson, MatchesSingleWordTokensOnlyAlone) {
+  json document = byte_level();
+  document["added_tokens"].push_back({{"id", 8}, {"content", "cab"}, {"single_word", true}});
+  const auto tokenizer = read(document);
+  EXPECT_THAT(tokenizer->encode("cab", plain), ElementsAre(8));
+  EXPECT_THAT(tokenizer->encode("a cab", plain), ElementsAre(0, 2, 8));
+  EXPECT_THAT(tokenizer->encode("cabc", plain), ElementsAre(5, 3, 5));
+  EXPECT_THAT(tokenizer->encode("acab", plain), ElementsAre(0, 5, 3));
+}
+
+TEST(TokenizerJson, ReadsMetaspaceWithoutPrefix) {
+  json document =
+      json::parse(R"({"pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": true},
+    "model": {"type": "BPE", "unk_token": "<unk>", "vocab": {"<unk>": 0, "\u2581": 1, "a": 2, "\u2581a": 3}, "merges": ["\u2581 a"]}})");
+  EXPECT_THAT(read(document)->encode("a a", plain), ElementsAre(2, 3));
+  document["model"]["vocab"]["a\u2581"] = 4;
+  EXPECT_THAT([&] { read(document); }, testing::ThrowsMessage<Error>(testing::HasSubstr("has one inside")));
+}
+
+TEST(TokenizerJson, PutsRobertasTokensAround) {
+  json document = byte_level();
+  document["post_processor"] = {{"type", "RobertaProcessing"}, {"cls", {"<s>", 6}}, {"sep", {"<m>", 7}}};
+  EXPECT_THAT(read(document)->encode("a"), ElementsAre(6, 0, 7));
+}
+
 TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
   const auto refused = [](auto change, const std::string& text) {
     json document = byte_level();
@@ -68,7 +114,23 @@ TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
   refused([](json& d) { d["added_tokens"][0]["id"] = "x"; }, "added_tokens[0].id must be an id");
   refused([](json& d) { d["added_tokens"][0].erase("content"); }, "added_tokens[0].content must be a string");
   refused([](json& d) { d["pre_tokenizer"]["type"] = "Magic"; }, "pre_tokenizer has the type 'Magic'");
-  refused([](json& d) { d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "\\w+"}}}}; }, "splits by '\\w+'");
+  refused([](json& d) { d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "\\w+"}}}, {"behavior", "Isolated"}}; },
+          "splits by '\\w+'");
+  refused(
+      [](json& d) { d["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "\\p{N}"}}}, {"behavior", "Removed"}}; },
+      "behavior 'Removed'");
+  refused([](json& d) { d["pre_tokenizer"] = nullptr; }, "must write spaces as U+2581");
+  refused([](json& d) { d["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}}; }, "Metaspace with a prefix");
+  refused([](json& d) { d["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "b"}}; },
+          "replaces something else");
+  refused([](json& d) { d["normalizer"] = {{"type", "Prepend"}, {"prepend", "\u2581"}}; }, "not supported with ByteLevel");
+  refused([](json& d) { d["post_processor"]["type"] = "Magic"; }, "post_processor has the type 'Magic'");
+  refused(
+      [](json& d) {
+        d["post_processor"]["single"].push_back(d["post_processor"]["single"][0]),
+            d["post_processor"]["single"].push_back(d["post_processor"]["single"][0]);
+      },
+      "more than one token on a side");
   refused([](json& d) { d["normalizer"] = {{"type", "Magic"}}; }, "normalizer has the type 'Magic'");
   refused([](json& d) { d["post_processor"]["single"][0]["SpecialToken"]["id"] = "<nope>"; }, "names '<nope>'");
   refused([](json& d) { d["model"]["unk_token"] = "<nope>"; }, "model.unk_token is '<nope>'");

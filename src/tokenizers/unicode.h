@@ -53,7 +53,7 @@ bool is_white_space(char32_t code);  // the White_Space property: \s of Unicode-
 // Full lower-case mapping without context or locale rules; appends one to three scalars as UTF-8.
 void append_lower(std::string& out, char32_t code);
 
-// Normalisation forms (UAX #15). Linear time: runs of more than 64 combining marks are sorted, never searched pairwise.
+// Normalisation forms (UAX #15). Time linear in the text, up to the logarithm that sorting runs of combining marks costs.
 // Broken UTF-8 is copied byte for byte.
 std::string nfc(std::string_view text);
 std::string nfd(std::string_view text);

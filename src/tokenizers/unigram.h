@@ -2,16 +2,14 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 
-#include "tokenizers/special_tokens.h"
+#include "tokenizers/sentencepiece_bpe.h"
 #include "tokenizers/tokenizer.h"
 
 namespace bitnet {
 
-// Normalises by vocabulary.precompiled_charsmap; add_space_prefix and remove_extra_whitespaces default to true. Without
-// `special`, the special tokens are the vocabulary's. Throws Error{bad_model}.
-std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary,
-                                              std::optional<std::vector<SpecialToken>> special = std::nullopt);
+// Normalises by vocabulary.precompiled_charsmap; add_space_prefix and remove_extra_whitespaces default to true. Throws
+// Error{bad_model}.
+std::unique_ptr<const Tokenizer> make_unigram(Vocabulary vocabulary, const SentencePieceOptions& options = {});
 
 }  // namespace bitnet

@@ -6,7 +6,8 @@
 #include "common/error.h"
 #include "common/utf8.h"
 #include "tokenizers/bert_unicode.h"
-#include "tokenizers/sentencepiece_bpe.h"
+#include "tokenizers/charsmap.h"
+#include "tokenizers/piece_index.h"
 #include "tokenizers/unicode.h"
 #include "tokenizers/vocabulary_tokenizer.h"
 
@@ -61,6 +62,7 @@ class WordPiece final : public VocabularyTokenizer {
       continued += token.starts_with(options_.continuation);
     }
     if (marked > continued) start_ = space_mark, options_.continuation.clear();
+    index_pieces();
     for (TokenKind& kind : vocabulary_.kinds)
       kind = kind == TokenKind::unknown ? TokenKind::normal : kind;  // [UNK] is a word like others
     unk_ = vocabulary_.unk ? vocabulary_.unk : find("[UNK]");
@@ -70,11 +72,12 @@ class WordPiece final : public VocabularyTokenizer {
   std::string piece(TokenId id, bool special) const override {
     const std::string_view text = token_text(id);
     if (kind(id) == TokenKind::control) return special ? " " + std::string(text) : std::string();
-    if (!start_.empty())
-      return text.starts_with(start_) ? clean_up(" " + std::string(text.substr(start_.size()))) : std::string(text);
-    if (text.size() > options_.continuation.size() && text.starts_with(options_.continuation))
-      return std::string(text.substr(options_.continuation.size()));
-    return clean_up(" " + std::string(text));
+    if (id == *unk_) return " " + std::string(text);  // stands for a whole word, marked or not
+    const bool marked_starts = !start_.empty();
+    const std::string_view mark = marked_starts ? std::string_view(start_) : options_.continuation;
+    const bool marked = text.size() > mark.size() && text.starts_with(mark);
+    const std::string bare(text.substr(marked ? mark.size() : 0));
+    return marked == marked_starts ? clean_up(" " + bare) : bare;
   }
 
   LeadingSpace leading_space() const override { return LeadingSpace::drop_one; }
@@ -120,36 +123,43 @@ class WordPiece final : public VocabularyTokenizer {
     return lower;
   }
 
-  // Longest known beginning first, then the same for the rest; all of it or unknown. At most max_word_chars squared look-ups.
-  void encode_word(const std::string& word, std::vector<TokenId>& ids) const {
-    std::vector<std::size_t> ends;
-    each_char(word, [&](char32_t c) {
-      std::string one;
-      utf8_append(one, c);
-      ends.push_back((ends.empty() ? 0 : ends.back()) + one.size());
-    });
-    if (static_cast<std::int64_t>(ends.size()) > options_.max_word_chars) return ids.push_back(*unk_);
+  // Marks stay out of the index: it is searched with what stands in the text.
+  void index_pieces() {
+    std::vector<PieceIndex::Piece> starts, continuations;
+    const std::string_view continuation = options_.continuation;
+    for (std::size_t i = 0; i < size(); ++i) {
+      const auto id = static_cast<TokenId>(i);
+      const std::string_view text = token_text(id);
+      if (text.starts_with(start_)) starts.push_back({text.substr(start_.size()), id});
+      if (text.starts_with(continuation)) continuations.push_back({text.substr(continuation.size()), id});
+    }
+    starts_ = PieceIndex(std::move(starts)), continuations_ = PieceIndex(std::move(continuations));
+  }
+
+  // Longest known beginning first, then the same for the rest; all of it or unknown.
+  void encode_word(std::string_view word, std::vector<TokenId>& ids) const {
+    std::int64_t characters = 0;
+    each_char(word, [&](char32_t) { ++characters; });
+    if (characters > options_.max_word_chars) return ids.push_back(*unk_);
     const std::size_t kept = ids.size();
-    std::size_t from = 0, first_end = 0;
-    while (from < word.size()) {
-      std::size_t i = ends.size();
-      std::optional<TokenId> found;
-      while (!found && i > first_end) {
-        const std::string_view part = std::string_view(word).substr(from, ends[i - 1] - from);
-        found = find((from == 0 ? start_ : options_.continuation) + std::string(part));
-        if (!found) --i;
-      }
-      if (!found) {
+    for (std::size_t from = 0; from < word.size();) {
+      const std::string_view rest = word.substr(from);
+      const auto ends_character = [&](std::size_t size) {
+        return size == rest.size() || (static_cast<unsigned char>(rest[size]) & 0xc0) != 0x80;
+      };
+      const auto [size, id] = (from == 0 ? starts_ : continuations_).longest(rest, ends_character);
+      if (size == 0) {
         ids.resize(kept);
         return ids.push_back(*unk_);
       }
-      ids.push_back(*found);
-      from = ends[i - 1], first_end = i;
+      ids.push_back(id);
+      from += size;
     }
   }
 
   WordPieceOptions options_;
   std::string start_;  // prefix of pieces that begin a word
+  PieceIndex starts_, continuations_;
   std::optional<TokenId> unk_;
 };
 

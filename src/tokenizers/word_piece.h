@@ -12,11 +12,11 @@ namespace bitnet {
 struct WordPieceOptions {
   bool lowercase = true;
   bool strip_accents = true;
-  bool clean_text = true;                            // drops control characters, makes every white space a space
-  bool split_chinese = true;                         // each ideograph is a word
-  std::string continuation = "##";                   // prefix of pieces inside a word
-  std::int64_t max_word_chars = 100;                 // longer words are unknown
-  std::optional<std::vector<SpecialToken>> special;  // without: those of the vocabulary
+  bool clean_text = true;                                           // drops control characters, makes every white space a space
+  bool split_chinese = true;                                        // each ideograph is a word
+  std::string continuation = "##";                                  // prefix of pieces inside a word
+  std::int64_t max_word_chars = 100;                                // longer words are unknown
+  std::optional<std::vector<SpecialToken>> special = std::nullopt;  // without: those of the vocabulary
 };
 
 // vocabulary.bos and .eos are [CLS] and [SEP]. Files in which pieces that begin a word are marked with U+2581 and the others

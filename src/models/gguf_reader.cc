@@ -2,7 +2,7 @@
 #include "models/gguf_reader.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 
 #include "common/checked.h"
 #include "common/cursor.h"
@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t max_entries = 1u << 16, max_tensors = 1u << 20, max_key = 1u << 16, max_string = 16u << 20;
 constexpr std::uint64_t max_tensor_name = 256, max_dim = std::uint64_t{1} << 40, max_alignment = 1u << 20;
 constexpr std::uint32_t max_dims = 4;
+// The bytes of an empty entry: a key of one letter, type and value; a name of one letter, one dimension, type and offset.
+constexpr std::uint64_t smallest_entry = 8 + 1 + 4 + 1, smallest_tensor = 8 + 1 + 4 + 8 + 4 + 8;
 
 std::uint64_t element_bytes(GgufType type) {
   switch (type) {
@@ -45,9 +47,17 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 }
 
 std::string_view read_string(Cursor& in, std::string_view what, std::uint64_t limit) {
-  const auto length = in.number<std::uint64_t>(fmt::format("length of {}", what));
+  const auto length = in.number<std::uint64_t>("length of a string");
   if (length > limit) in.fail("{} has a length of {}, at most {} are allowed", what, length, limit);
   return text_of(in.take(length, what));
+}
+
+// No count may ask for more memory than the rest of the file can fill.
+void check_count(const Cursor& in, std::string_view what, std::uint64_t count, std::uint64_t limit, std::uint64_t smallest) {
+  if (count > limit) in.fail("{} count is {}, at most {} are allowed", what, count, limit);
+  if (count > in.left() / smallest) {
+    in.fail("{} count is {}, the {} bytes left hold at most {}", what, count, in.left(), in.left() / smallest);
+  }
 }
 
 std::string_view read_key(Cursor& in) {
@@ -82,8 +92,9 @@ GgufArray read_array(Cursor& in, std::string_view key) {
     array.bytes = in.take(array.count * smallest, "array");
     if (array.type == GgufType::boolean) {
       for (const std::byte b : array.bytes) {
-        if (b > std::byte{1})
+        if (b > std::byte{1}) {
           in.fail("{} has a bool of value {}, allowed are 0 and 1", printable(key), std::to_integer<int>(b));
+        }
       }
     }
     return array;
@@ -126,16 +137,51 @@ GgufValue read_value(Cursor& in, std::string_view key) {
   return {type, read_array(in, key)};
 }
 
+// Names of type ids that GGUF files in circulation use and this build does not read (llama.cpp and its forks).
+std::string_view foreign_type(std::uint32_t id) {
+  struct Named {
+    std::uint32_t id;
+    std::string_view name;
+  };
+  static constexpr Named named[] = {
+      {4, "Q4_2"},     {5, "Q4_3"},          {9, "Q8_1"},      {10, "Q2_K"},     {11, "Q3_K"},     {15, "Q8_K"},
+      {16, "IQ2_XXS"}, {17, "IQ2_XS"},       {18, "IQ3_XXS"},  {19, "IQ1_S"},    {20, "IQ4_NL"},   {21, "IQ3_S"},
+      {22, "IQ2_S"},   {23, "IQ4_XS"},       {24, "I8"},       {25, "I16"},      {26, "I32"},      {27, "I64"},
+      {28, "F64"},     {29, "IQ1_M"},        {31, "Q4_0_4_4"}, {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}, {37, "I8_S"},
+      {38, "TL1"},     {39, "MXFP4 or TL2"}, {42, "Q2_0"},     {134, "IQ1_BN"},  {135, "IQ2_BN"},  {142, "PQ2_0"},
+      {143, "PTQ1_0"}, {335, "IQ2_BN_R4"},
+  };
+  for (const Named& type : named) {
+    if (type.id == id) return type.name;
+  }
+  return "unknown";
+}
+
+DataType read_data_type(Cursor& in, std::string_view tensor) {
+  const auto id = in.number<std::uint32_t>("tensor type");
+  if (const std::optional<DataType> type = data_type_from_ggml(id)) return *type;
+  std::string supported;
+  for (std::uint32_t known = 0; known < 256; ++known) {
+    if (const auto type = data_type_from_ggml(known)) {
+      supported += fmt::format("{}{}", supported.empty() ? "" : ", ", info(*type).name);
+    }
+  }
+  in.fail("tensor '{}' has type {} ({}), supported are {}", printable(tensor), id, foreign_type(id), supported);
+}
+
 Shape read_shape(Cursor& in, std::string_view tensor) {
   const auto count = in.number<std::uint32_t>("dimension count");
-  if (count < 1 || count > max_dims)
+  if (count < 1 || count > max_dims) {
     in.fail("tensor '{}' has {} dimensions, allowed are 1 to {}", printable(tensor), count, max_dims);
+  }
   Shape shape;
+  shape.dims.reserve(count);
   std::uint64_t elements = 1;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto dim = in.number<std::uint64_t>("dimension");
-    if (dim == 0 || dim > max_dim)
+    if (dim == 0 || dim > max_dim) {
       in.fail("tensor '{}' has dimension {}, allowed are 1 to {}", printable(tensor), dim, max_dim);
+    }
     const auto product = checked_mul(elements, dim);
     if (!product || *product > std::uint64_t{1} << 62) in.fail("tensor '{}' has more than 2^62 elements", printable(tensor));
     elements = *product;
@@ -152,15 +198,14 @@ GgufTensor read_tensor_entry(Cursor& in, std::uint64_t alignment, std::uint64_t&
   if (tensor.name.empty()) in.fail("a tensor name is empty");
   if (!utf8_valid(tensor.name)) in.fail("tensor name '{}' is not UTF-8", printable(tensor.name));
   tensor.view.shape = read_shape(in, tensor.name);
-  const auto id = in.number<std::uint32_t>("tensor type");
-  const std::optional<DataType> type = data_type_from_ggml(id);
-  if (!type) in.fail("tensor '{}' has type {}, which is not supported", printable(tensor.name), id);
-  tensor.view.type = *type;
+  tensor.view.type = read_data_type(in, tensor.name);
+  const DataTypeInfo& type = info(tensor.view.type);
   const Shape& shape = tensor.view.shape;
-  const auto bytes = data_bytes(*type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
+  const auto bytes =
+      data_bytes(type.type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
   if (!bytes) {
-    in.fail("tensor '{}' of type {} and shape {} is not whole blocks of {} weights", printable(tensor.name), info(*type).name,
-            shape.text(), info(*type).block);
+    in.fail("tensor '{}' of type {} and shape {} is not whole blocks of {} weights", printable(tensor.name), type.name,
+            shape.text(), type.block);
   }
   size = *bytes;
   tensor.offset = in.number<std::uint64_t>("tensor offset");
@@ -182,6 +227,25 @@ std::uint64_t alignment_of(const GgufFile& file, const Cursor& in) {
   return alignment;
 }
 
+// Indices of `items` ordered by name; items of one name lie side by side.
+template <class Item>
+std::vector<std::uint32_t> order_by(const std::vector<Item>& items, std::string_view Item::* name) {
+  std::vector<std::uint32_t> order(items.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return items[a].*name < items[b].*name; });
+  return order;
+}
+
+// The name that two items share, if any do.
+template <class Item>
+std::optional<std::string_view> repeated(const std::vector<Item>& items, const std::vector<std::uint32_t>& order,
+                                         std::string_view Item::* name) {
+  for (std::size_t i = 1; i < order.size(); ++i) {
+    if (items[order[i]].*name == items[order[i - 1]].*name) return items[order[i]].*name;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view name_of(GgufType type) {
@@ -199,23 +263,20 @@ GgufFile GgufFile::open(const std::string& path) {
 void GgufFile::read() {
   Cursor in(map_.bytes(), path());
   const std::string_view magic = text_of(in.take(4, "magic"));
-  if (magic != "GGUF") in.fail("the file does not begin with GGUF");
+  if (magic != "GGUF") in.fail("the file begins with '{}', it does not begin with GGUF", printable(magic));
   version_ = in.number<std::uint32_t>("version");
-  if (version_ == 0x02000000 || version_ == 0x03000000)
+  if (version_ == 0x02000000 || version_ == 0x03000000) {
     in.fail("the file is big-endian, only little-endian files are supported");
+  }
   if (version_ != 2 && version_ != 3) in.fail("version is {}, supported are 2 and 3", version_);
   const auto tensor_count = in.number<std::uint64_t>("tensor count");
   const auto entry_count = in.number<std::uint64_t>("metadata count");
-  if (tensor_count > max_tensors || tensor_count > in.left() / 24)
-    in.fail("tensor count is {}, the file has {} bytes left for them (at most {} are allowed)", tensor_count, in.left(),
-            max_tensors);
-  if (entry_count > max_entries || entry_count > in.left() / 13)
-    in.fail("metadata count is {}, the file has {} bytes left for it (at most {} are allowed)", entry_count, in.left(),
-            max_entries);
+  check_count(in, "tensor", tensor_count, max_tensors, smallest_tensor);
+  check_count(in, "metadata", entry_count, max_entries, smallest_entry);
   read_entries(in, entry_count);
   if (const auto parts = find_unsigned("split.count"); parts && *parts > 1) {
-    fail(ErrorKind::unsupported, "{}: is one of {} parts of a split model, which this build cannot load",
-         printable(path(), 512), *parts);
+    fail(ErrorKind::unsupported, "{}: split.count is {}: models in several files are not supported", printable(path(), 512),
+         *parts);
   }
   alignment_ = alignment_of(*this, in);
   read_tensors(in, tensor_count);
@@ -225,21 +286,32 @@ void GgufFile::read_entries(Cursor& in, std::uint64_t count) {
   entries_.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string_view key = read_key(in);
-    if (!entry_index_.emplace(key, entries_.size()).second) in.fail("metadata key '{}' appears twice", printable(key));
     entries_.push_back({key, read_value(in, key)});
+  }
+  entry_order_ = order_by(entries_, &GgufEntry::key);
+  if (const auto key = repeated(entries_, entry_order_, &GgufEntry::key)) {
+    in.fail("metadata key '{}' appears twice", printable(*key));
   }
 }
 
 void GgufFile::read_tensors(Cursor& in, std::uint64_t count) {
+  // Again: the metadata has used up bytes that were left before.
+  check_count(in, "tensor", count, max_tensors, smallest_tensor);
   std::vector<std::uint64_t> sizes(count);
   tensors_.reserve(count);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    tensors_.push_back(read_tensor_entry(in, alignment_, sizes[i]));
-    const std::string_view name = tensors_.back().name;
-    if (!tensor_index_.emplace(name, i).second) in.fail("tensor '{}' appears twice", printable(name));
+  for (std::uint64_t i = 0; i < count; ++i) tensors_.push_back(read_tensor_entry(in, alignment_, sizes[i]));
+  tensor_order_ = order_by(tensors_, &GgufTensor::name);
+  if (const auto name = repeated(tensors_, tensor_order_, &GgufTensor::name)) {
+    in.fail("tensor '{}' appears twice", printable(*name));
   }
+  place_tensors(in, sizes);
+  check_overlaps(in);
+}
+
+// Offsets count from the first aligned byte after the table; here they become places in the file, if the bytes are there.
+void GgufFile::place_tensors(const Cursor& in, const std::vector<std::uint64_t>& sizes) {
   const std::uint64_t start = *checked_round_up(in.at(), alignment_), end = map_.bytes().size();
-  for (std::uint64_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
     GgufTensor& tensor = tensors_[i];
     const auto first = checked_add(start, tensor.offset);
     if (!first || *first > end || sizes[i] > end - *first) {
@@ -249,11 +321,11 @@ void GgufFile::read_tensors(Cursor& in, std::uint64_t count) {
     tensor.offset = *first;
     tensor.view.bytes = map_.bytes().subspan(*first, sizes[i]);
   }
-  check_overlaps(in);
 }
 
 void GgufFile::check_overlaps(const Cursor& in) const {
   std::vector<const GgufTensor*> by_offset;
+  by_offset.reserve(tensors_.size());
   for (const GgufTensor& tensor : tensors_) by_offset.push_back(&tensor);
   std::sort(by_offset.begin(), by_offset.end(), [](const GgufTensor* a, const GgufTensor* b) { return a->offset < b->offset; });
   for (std::size_t i = 1; i < by_offset.size(); ++i) {
@@ -262,121 +334,6 @@ void GgufFile::check_overlaps(const Cursor& in) const {
       in.fail("tensors '{}' and '{}' overlap at byte {}", printable(before.name), printable(after.name), after.offset);
     }
   }
-}
-
-const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = tensor_index_.find(name);
-  return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
-}
-
-const GgufValue* GgufFile::find(std::string_view key) const {
-  const auto found = entry_index_.find(key);
-  return found == entry_index_.end() ? nullptr : &entries_[found->second].value;
-}
-
-namespace {
-
-[[noreturn]] void wrong_type(const GgufFile& file, std::string_view key, const GgufValue& value, std::string_view wanted) {
-  fail(ErrorKind::bad_model, "{}: {} has type {}, it must be {}", printable(file.path(), 512), printable(key),
-       name_of(value.type), wanted);
-}
-
-template <class T>
-T element(std::span<const std::byte> bytes, std::uint64_t index) {
-  Cursor in(bytes.subspan(index * sizeof(T), sizeof(T)), "array");
-  return in.number<T>("element");
-}
-
-std::int64_t integer_element(const GgufArray& array, std::uint64_t i) {
-  switch (array.type) {
-    case GgufType::u8:
-    case GgufType::boolean:
-      return element<std::uint8_t>(array.bytes, i);
-    case GgufType::i8:
-      return element<std::int8_t>(array.bytes, i);
-    case GgufType::u16:
-      return element<std::uint16_t>(array.bytes, i);
-    case GgufType::i16:
-      return element<std::int16_t>(array.bytes, i);
-    case GgufType::u32:
-      return element<std::uint32_t>(array.bytes, i);
-    case GgufType::i32:
-      return element<std::int32_t>(array.bytes, i);
-    default:
-      return element<std::int64_t>(array.bytes, i);
-  }
-}
-
-bool is_float(GgufType type) { return type == GgufType::f32 || type == GgufType::f64; }
-
-// The array at a key, or null when the key is absent.
-const GgufArray* find_array(const GgufFile& file, std::string_view key, bool (*accepts)(GgufType), std::string_view wanted) {
-  const GgufValue* value = file.find(key);
-  if (value == nullptr) return nullptr;
-  const auto* array = std::get_if<GgufArray>(&value->value);
-  if (array == nullptr || !accepts(array->type)) wrong_type(file, key, *value, wanted);
-  return array;
-}
-
-}  // namespace
-
-std::optional<std::uint64_t> GgufFile::find_unsigned(std::string_view key) const {
-  const GgufValue* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (const auto* u = std::get_if<std::uint64_t>(&value->value)) return *u;
-  const auto* i = std::get_if<std::int64_t>(&value->value);
-  if (i == nullptr) wrong_type(*this, key, *value, "an integer");
-  if (*i < 0) fail(ErrorKind::bad_model, "{}: {} is {}, it must not be negative", printable(path(), 512), printable(key), *i);
-  return static_cast<std::uint64_t>(*i);
-}
-
-std::optional<double> GgufFile::find_number(std::string_view key) const {
-  const GgufValue* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  if (const auto* d = std::get_if<double>(&value->value)) return *d;
-  if (const auto* u = std::get_if<std::uint64_t>(&value->value)) return static_cast<double>(*u);
-  if (const auto* i = std::get_if<std::int64_t>(&value->value)) return static_cast<double>(*i);
-  wrong_type(*this, key, *value, "a number");
-}
-
-std::optional<bool> GgufFile::find_bool(std::string_view key) const {
-  const GgufValue* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  const auto* b = std::get_if<bool>(&value->value);
-  if (b == nullptr) wrong_type(*this, key, *value, "a bool");
-  return *b;
-}
-
-std::optional<std::string_view> GgufFile::find_string(std::string_view key) const {
-  const GgufValue* value = find(key);
-  if (value == nullptr) return std::nullopt;
-  const auto* s = std::get_if<std::string_view>(&value->value);
-  if (s == nullptr) wrong_type(*this, key, *value, "a string");
-  return *s;
-}
-
-const std::vector<std::string_view>& GgufFile::find_strings(std::string_view key) const {
-  static const std::vector<std::string_view> none;
-  const GgufArray* array = find_array(*this, key, [](GgufType t) { return t == GgufType::string; }, "an array of strings");
-  return array == nullptr ? none : array->strings;
-}
-
-std::vector<std::int64_t> GgufFile::find_integers(std::string_view key) const {
-  const GgufArray* array =
-      find_array(*this, key, [](GgufType t) { return !is_float(t) && t != GgufType::string; }, "an array of integers");
-  std::vector<std::int64_t> out(array == nullptr ? 0 : array->count);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = integer_element(*array, i);
-  return out;
-}
-
-std::vector<float> GgufFile::find_floats(std::string_view key) const {
-  const GgufArray* array = find_array(*this, key, is_float, "an array of floats");
-  std::vector<float> out(array == nullptr ? 0 : array->count);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] =
-        array->type == GgufType::f32 ? element<float>(array->bytes, i) : static_cast<float>(element<double>(array->bytes, i));
-  }
-  return out;
 }
 
 }  // namespace bitnet

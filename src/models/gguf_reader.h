@@ -6,7 +6,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -44,8 +43,10 @@ struct GgufTensor {
   TensorView view;
 };
 
-// Versions 2 and 3, little-endian. Everything is checked before it is used: see reference tests for the rules. Views point into
-// the mapped file and live as long as this object (moves included). Immutable after open.
+// Versions 2 and 3, little-endian (ggml/docs/gguf.md). Everything is checked before it is used: counts, lengths, types, names,
+// shapes, sizes, alignment, bounds and overlaps; bytes after the last tensor are allowed. Memory allocated stays below 4 times
+// the file's size. Views point into the mapped file and live as long as this object (moves included). Immutable after open, so
+// safe to share.
 class GgufFile {
  public:
   // Throws Error: not_found, io, bad_model with file, place, field, fact and bound; unsupported for split files.
@@ -66,7 +67,7 @@ class GgufFile {
   std::optional<bool> find_bool(std::string_view key) const;
   std::optional<std::string_view> find_string(std::string_view key) const;
   const std::vector<std::string_view>& find_strings(std::string_view key) const;
-  std::vector<std::int64_t> find_integers(std::string_view key) const;
+  std::vector<std::int64_t> find_integers(std::string_view key) const;  // of 32 or 64 bits
   std::vector<float> find_floats(std::string_view key) const;
 
   void discard(std::span<const std::byte> bytes) const { map_.discard(bytes); }
@@ -76,6 +77,7 @@ class GgufFile {
   void read();
   void read_entries(Cursor& in, std::uint64_t count);
   void read_tensors(Cursor& in, std::uint64_t count);
+  void place_tensors(const Cursor& in, const std::vector<std::uint64_t>& sizes);
   void check_overlaps(const Cursor& in) const;
 
   MappedFile map_;
@@ -83,7 +85,8 @@ class GgufFile {
   std::uint64_t alignment_ = 32;
   std::vector<GgufEntry> entries_;
   std::vector<GgufTensor> tensors_;
-  std::unordered_map<std::string_view, std::size_t> entry_index_, tensor_index_;
+  // Indices ordered by name. Not a hash table: a file could be made of names that all collide.
+  std::vector<std::uint32_t> entry_order_, tensor_order_;
 };
 
 }  // namespace bitnet

@@ -1,9 +1,23 @@
 // Finds a model's tensors by name and checks their shapes.
 #include "models/model.h"
 
+#include <algorithm>
+#include <array>
+
 #include "common/error.h"
 
 namespace bitnet {
+namespace {
+
+// Parts of names of tensors that related models have and that change the result: ignoring one would give wrong text without a
+// word.
+constexpr std::array<std::string_view, 14> foreign_parts = {
+    ".bias",     ".attn_q_norm.", ".attn_k_norm.", ".attn_qkv.", ".attn_sinks.",     ".post_attention_norm.", ".post_ffw_norm.",
+    "_norm_in.", ".ffn_gate_inp", "_exps.",        "_shexp.",    "token_embd_norm.", "position_embd.",        "rope_factors_",
+};
+constexpr std::int64_t max_vocabulary = 1 << 24;
+
+}  // namespace
 
 std::uint64_t Model::tensor_bytes() const {
   std::uint64_t total = 0;
@@ -22,40 +36,37 @@ Model Model::open(const std::string& path) {
   return model;
 }
 
+void Model::bad(std::string_view tensor, const std::string& fact) const {
+  fail(ErrorKind::bad_model, "{}: tensor '{}' {}", printable(file_.path(), 512), printable(tensor), fact);
+}
+
 const GgufTensor& Model::require(const std::string& name, const Shape& shape) const {
   const GgufTensor* tensor = file_.find_tensor(name);
-  if (tensor == nullptr) fail(ErrorKind::bad_model, "{}: tensor '{}' is missing", printable(file_.path(), 512), name);
+  if (tensor == nullptr) bad(name, "is missing");
   if (tensor->view.shape != shape) {
-    fail(ErrorKind::bad_model, "{}: tensor '{}' has shape {}, the config asks for {}", printable(file_.path(), 512), name,
-         tensor->view.shape.text(), shape.text());
+    bad(name, fmt::format("has shape {}, the config asks for {}", tensor->view.shape.text(), shape.text()));
   }
   return *tensor;
 }
 
 // BASE.weight with its companion BASE.scale, a single float that some converters write beside ternary values of -1, 0 and 1.
 WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const {
-  if (file_.find_tensor(base + ".bias") != nullptr) {
-    fail(ErrorKind::unsupported, "{}: tensor '{}.bias': biases are not supported", printable(file_.path(), 512), base);
-  }
   WeightTensor weight{base + ".weight", require(base + ".weight", {{rows, cols}}).view};
   if (file_.find_tensor(base + ".scale") == nullptr) return weight;
   const TensorView scale = require(base + ".scale", {{1}}).view;
-  if (scale.type != DataType::f32)
-    fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be F32", printable(file_.path(), 512), base,
-         info(scale.type).name);
+  if (scale.type != DataType::f32) bad(base + ".scale", fmt::format("is {}, it must be F32", info(scale.type).name));
   Cursor in(scale.bytes, file_.path());
   weight.scale = in.number<float>("scale");
-  if (!(weight.scale > -1e30f && weight.scale < 1e30f))
-    fail(ErrorKind::bad_model, "{}: tensor '{}.scale' is {}, it must be finite", printable(file_.path(), 512), base,
-         weight.scale);
+  if (!(weight.scale > -1e30f && weight.scale < 1e30f)) {
+    bad(base + ".scale", fmt::format("is {}, it must be finite and at most 1e30", weight.scale));
+  }
   return weight;
 }
 
 WeightTensor Model::vector(const std::string& name, std::int64_t size) const {
   const TensorView view = require(name, {{size}}).view;
   if (view.type != DataType::f32 && view.type != DataType::f16 && view.type != DataType::bf16) {
-    fail(ErrorKind::bad_model, "{}: tensor '{}' is {}, it must be F32, F16 or BF16", printable(file_.path(), 512), name,
-         info(view.type).name);
+    bad(name, fmt::format("is {}, it must be F32, F16 or BF16", info(view.type).name));
   }
   return {name, view};
 }
@@ -81,20 +92,46 @@ LayerTensors Model::layer(std::int64_t index) const {
   return t;
 }
 
+void Model::refuse_foreign_parts() const {
+  for (const GgufTensor& tensor : file_.tensors()) {
+    const auto contains = [&](std::string_view part) { return tensor.name.find(part) != std::string_view::npos; };
+    const bool sub_norm = !config_.sub_norms && contains("_sub_norm.");
+    if (sub_norm || std::any_of(foreign_parts.begin(), foreign_parts.end(), contains)) {
+      fail(ErrorKind::unsupported, "{}: tensor '{}' changes the result in a way that is not supported for architecture {}",
+           printable(file_.path(), 512), printable(tensor.name), config_.architecture);
+    }
+  }
+}
+
+// They divide frequencies: zero, infinity or NaN would spoil every logit.
+void Model::check_rope_freqs() const {
+  const TensorView& view = rope_freqs_->view;
+  std::vector<float> values(static_cast<std::size_t>(view.shape.elements()));
+  scalar_table().decode(view.type, view.bytes.data(), view.shape.elements(), values.data());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!(values[i] > 0 && values[i] <= 1e30f)) {
+      bad(rope_freqs_->name, fmt::format("has {} at {}, it must be above 0 and at most 1e30", values[i], i));
+    }
+  }
+}
+
 void Model::find_tensors() {
+  refuse_foreign_parts();
   const GgufTensor* embedding = file_.find_tensor("token_embd.weight");
-  if (embedding == nullptr)
-    fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' is missing", printable(file_.path(), 512));
+  if (embedding == nullptr) bad("token_embd.weight", "is missing");
   const Shape& shape = embedding->view.shape;
-  if (shape.dims.size() != 2 || shape.cols() != config_.n_embd || shape.rows() > std::int64_t{1} << 24) {
-    fail(ErrorKind::bad_model, "{}: tensor 'token_embd.weight' has shape {}, the config asks for (vocabulary, {})",
-         printable(file_.path(), 512), shape.text(), config_.n_embd);
+  if (shape.dims.size() != 2 || shape.cols() != config_.n_embd || shape.rows() > max_vocabulary) {
+    bad("token_embd.weight",
+        fmt::format("has shape {}, the config asks for (1 to {}, {})", shape.text(), max_vocabulary, config_.n_embd));
   }
   config_.n_vocab = shape.rows();
   token_embd_ = {"token_embd.weight", embedding->view};
   output_norm_ = vector("output_norm.weight", config_.n_embd);
   if (file_.find_tensor("output.weight") != nullptr) output_ = matrix("output", config_.n_vocab, config_.n_embd);
-  if (file_.find_tensor("rope_freqs.weight") != nullptr) rope_freqs_ = vector("rope_freqs.weight", config_.rope_dim / 2);
+  if (file_.find_tensor("rope_freqs.weight") != nullptr) {
+    rope_freqs_ = vector("rope_freqs.weight", config_.rope_dim / 2);
+    check_rope_freqs();
+  }
   for (std::int64_t i = 0; i < config_.n_layer; ++i) layers_.push_back(layer(i));
 }
 

@@ -24,7 +24,9 @@ struct LayerTensors {
 // Owns the mapped file. Move-only; views stay valid while it lives.
 class Model {
  public:
-  // Throws Error: not_found, io, bad_model, unsupported.
+  // Every tensor of the architecture must be there in its shape. Tensors of other names are left alone, except those known to
+  // change the arithmetic (biases, norms of queries and keys, experts), which are refused. Throws Error: not_found, io,
+  // bad_model, unsupported; the message names the tensor or key.
   static Model open(const std::string& path);
 
   const ModelConfig& config() const { return config_; }
@@ -42,6 +44,9 @@ class Model {
  private:
   explicit Model(GgufFile file) : file_(std::move(file)) {}
   void find_tensors();
+  void refuse_foreign_parts() const;
+  void check_rope_freqs() const;
+  [[noreturn]] void bad(std::string_view tensor, const std::string& fact) const;
   const GgufTensor& require(const std::string& name, const Shape& shape) const;
   WeightTensor matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const;
   WeightTensor vector(const std::string& name, std::int64_t size) const;

@@ -1,6 +1,7 @@
 // The known families, and the checks that make a file's numbers safe to compute with.
 #include "models/model_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -20,18 +21,36 @@ constexpr std::array<Architecture, 4> table = {{
     {"llama", Activation::silu, RopeKind::norm, false},
 }};
 
+// Keys of related models that change the arithmetic, with the value that changes nothing. Ignoring another value would give
+// wrong text without a word.
+struct NeutralKey {
+  std::string_view name;
+  double value;
+};
+constexpr std::array<NeutralKey, 9> neutral_keys = {{
+    {"expert_count", 0},
+    {"logit_scale", 1},
+    {"residual_scale", 1},
+    {"embedding_scale", 1},
+    {"attention.clamp_kqv", 0},
+    {"attention.max_alibi_bias", 0},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"rope.scaling.attn_factor", 1},
+}};
+
 constexpr std::int64_t max_layers = 1024, max_width = 1 << 20, max_heads = 4096, max_head_dim = 4096, max_context = 1 << 27;
 
 const Architecture& find_architecture(const GgufFile& file) {
+  const std::string path = printable(file.path(), 512);
   const auto name = file.find_string("general.architecture");
-  if (!name) fail(ErrorKind::bad_model, "{}: general.architecture is missing", printable(file.path(), 512));
+  if (!name) fail(ErrorKind::bad_model, "{}: general.architecture is missing", path);
   std::string known;
   for (const Architecture& a : table) {
     if (a.name == *name) return a;
     known += (known.empty() ? "" : ", ") + std::string(a.name);
   }
-  fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", printable(file.path(), 512),
-       printable(*name), known);
+  fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", path, printable(*name), known);
 }
 
 // Reads the keys of one architecture, naming them in full in every error.
@@ -58,68 +77,103 @@ class Keys {
     return *value;
   }
 
-  // A number that some converters write once per layer: the entries must agree.
-  std::int64_t uniform(std::string_view name, std::int64_t fallback, std::int64_t low, std::int64_t high) const {
+  // A number that some converters write once per layer: the entries must agree. nullopt when the key is absent.
+  std::optional<std::int64_t> find_uniform(std::string_view name, std::int64_t n_layer, std::int64_t low,
+                                           std::int64_t high) const {
     const std::string key = prefix_ + std::string(name);
     const GgufValue* value = file_.find(key);
-    if (value == nullptr) return fallback;
-    if (value->type != GgufType::array) return require(name, low, high);
-    const auto values = file_.find_integers(key);
-    if (values.empty()) bad(name, "is an empty array");
-    for (const std::int64_t v : values) {
-      if (v != values.front()) bad(name, "differs between layers, which is not supported");
+    if (value == nullptr || value->type != GgufType::array) return find(name, low, high);
+    const std::vector<std::int64_t> values = file_.find_integers(key);
+    if (values.size() != static_cast<std::size_t>(n_layer)) {
+      bad(name, fmt::format("has {} entries for {} layers", values.size(), n_layer));
     }
-    if (values.front() < low || values.front() > high)
+    const auto other = std::find_if(values.begin(), values.end(), [&](std::int64_t v) { return v != values.front(); });
+    if (other != values.end()) {
+      bad(name, fmt::format("is {} in layer 0 and {} in layer {}, layers that differ are not supported", values.front(), *other,
+                            other - values.begin()));
+    }
+    if (values.front() < low || values.front() > high) {
       bad(name, fmt::format("is {}, allowed are {} to {}", values.front(), low, high));
+    }
     return values.front();
   }
 
-  std::optional<float> find_float(std::string_view name, double low, double high) const {
-    const auto value = file_.find_number(prefix_ + std::string(name));
-    if (!value) return std::nullopt;
-    if (!(*value > low && *value <= high))
-      bad(name, fmt::format("is {}, it must be above {} and at most {}", *value, low, high));
-    return static_cast<float>(*value);
+  // Checked again as a float: a double just above `low` can round to a float that is not.
+  std::optional<float> find_float(std::string_view name, float low, float high) const {
+    const auto number = file_.find_number(prefix_ + std::string(name));
+    if (!number) return std::nullopt;
+    const bool fits = *number > low && *number <= high && static_cast<float>(*number) > low;
+    if (!fits) bad(name, fmt::format("is {}, it must be above {} and at most {}", *number, low, high));
+    return static_cast<float>(*number);
+  }
+
+  void require_neutral(const NeutralKey& key) const {
+    const auto value = file_.find_number(prefix_ + std::string(key.name));
+    if (value && *value != key.value) bad(key.name, fmt::format("is {}, only {} is supported", *value, key.value));
   }
 
   std::optional<std::string_view> find_string(std::string_view name) const {
     return file_.find_string(prefix_ + std::string(name));
   }
+  std::optional<bool> find_bool(std::string_view name) const { return file_.find_bool(prefix_ + std::string(name)); }
 
  private:
   const GgufFile& file_;
   std::string prefix_;
 };
 
+void read_sizes(const Keys& keys, ModelConfig& c) {
+  c.n_layer = keys.require("block_count", 1, max_layers);
+  c.n_embd = keys.require("embedding_length", 1, max_width);
+  c.n_ctx = keys.require("context_length", 1, max_context);
+  const auto n_ff = keys.find_uniform("feed_forward_length", c.n_layer, 1, max_width);
+  if (!n_ff) keys.bad("feed_forward_length", "is missing");
+  c.n_ff = *n_ff;
+  const auto eps = keys.find_float("attention.layer_norm_rms_epsilon", 0, 1);
+  if (!eps) keys.bad("attention.layer_norm_rms_epsilon", "is missing");
+  c.rms_eps = *eps;
+}
+
+// The heads' count and length; keys and values are stored for each group of heads only.
 void read_heads(const Keys& keys, ModelConfig& c) {
-  c.n_head = keys.uniform("attention.head_count", 0, 1, max_heads);
-  if (c.n_head == 0) keys.bad("attention.head_count", "is missing");
-  c.n_head_kv = keys.uniform("attention.head_count_kv", c.n_head, 1, max_heads);
-  if (c.n_head % c.n_head_kv != 0)
+  const auto n_head = keys.find_uniform("attention.head_count", c.n_layer, 1, max_heads);
+  if (!n_head) keys.bad("attention.head_count", "is missing");
+  c.n_head = *n_head;
+  c.n_head_kv = keys.find_uniform("attention.head_count_kv", c.n_layer, 1, max_heads).value_or(c.n_head);
+  if (c.n_head % c.n_head_kv != 0) {
     keys.bad("attention.head_count_kv", fmt::format("is {}, it must divide the {} heads", c.n_head_kv, c.n_head));
+  }
   const auto key_length = keys.find("attention.key_length", 1, max_head_dim);
-  const auto value_length = keys.find("attention.value_length", 1, max_head_dim);
-  if (!key_length && c.n_embd % c.n_head != 0)
+  if (!key_length && c.n_embd % c.n_head != 0) {
     keys.bad("attention.head_count", fmt::format("is {}, it must divide the {} of embedding_length", c.n_head, c.n_embd));
+  }
   c.head_dim = key_length.value_or(c.n_embd / c.n_head);
-  if (c.head_dim < 1 || c.head_dim > max_head_dim)
+  if (c.head_dim > max_head_dim) {
     keys.bad("attention.head_count", fmt::format("gives heads of {} elements, allowed are 1 to {}", c.head_dim, max_head_dim));
+  }
+  const auto value_length = keys.find("attention.value_length", 1, max_head_dim);
   if (value_length.value_or(c.head_dim) != c.head_dim) {
     keys.bad("attention.value_length",
              fmt::format("is {}, keys have {}: different lengths are not supported", *value_length, c.head_dim));
   }
-  c.rope_dim = keys.find("rope.dimension_count", 2, c.head_dim).value_or(c.head_dim);
-  if (c.rope_dim % 2 != 0) keys.bad("rope.dimension_count", fmt::format("is {}, it must be even", c.rope_dim));
-  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  c.attention_scale = keys.find_float("attention.scale", 0, 1e6f).value_or(1.0f / std::sqrt(static_cast<float>(c.head_dim)));
+  if (!keys.find_bool("attention.causal").value_or(true)) {
+    keys.bad("attention.causal", "is false, only causal models are supported");
+  }
 }
 
 void read_rope(const Keys& keys, ModelConfig& c) {
-  c.rope_theta = keys.find_float("rope.freq_base", 1, 1e12).value_or(10000.0f);
-  const auto scaling = keys.find_string("rope.scaling.type");
-  if (scaling && *scaling != "none" && *scaling != "linear") {
-    keys.bad("rope.scaling.type", fmt::format("is '{}', supported are none and linear", printable(*scaling)));
+  c.rope_dim = keys.find("rope.dimension_count", 2, c.head_dim).value_or(c.head_dim);
+  if (c.rope_dim % 2 != 0) keys.bad("rope.dimension_count", fmt::format("is {}, it must be even", c.rope_dim));
+  c.rope_theta = keys.find_float("rope.freq_base", 1, 1e12f).value_or(10000.0f);
+  // A factor without a type is linear, and so is the factor under its older name (ggml/docs/gguf.md).
+  const std::string_view scaling = keys.find_string("rope.scaling.type").value_or("linear");
+  if (scaling != "none" && scaling != "linear") {
+    keys.bad("rope.scaling.type", fmt::format("is '{}', supported are none and linear", printable(scaling)));
   }
-  if (scaling == "linear") c.rope_linear_factor = keys.find_float("rope.scaling.factor", 0, 1e6).value_or(1.0f);
+  if (scaling == "none") return;
+  const auto factor = keys.find_float("rope.scaling.factor", 0, 1e6f), older = keys.find_float("rope.scale_linear", 0, 1e6f);
+  c.rope_linear_factor = factor.value_or(older.value_or(1.0f));
 }
 
 void read_activation(const Keys& keys, ModelConfig& c) {
@@ -144,17 +198,11 @@ ModelConfig read_config(const GgufFile& file) {
   ModelConfig c;
   c.architecture = architecture.name;
   c.name = std::string(file.find_string("general.name").value_or(""));
-  c.activation = architecture.activation, c.rope_kind = architecture.rope_kind, c.sub_norms = architecture.sub_norms;
-  c.n_layer = keys.require("block_count", 1, max_layers);
-  c.n_embd = keys.require("embedding_length", 1, max_width);
-  c.n_ff = keys.uniform("feed_forward_length", 0, 1, max_width);
-  if (c.n_ff == 0) keys.bad("feed_forward_length", "is missing");
-  c.n_ctx = keys.require("context_length", 1, max_context);
-  const auto eps = keys.find_float("attention.layer_norm_rms_epsilon", 0, 1);
-  if (!eps) keys.bad("attention.layer_norm_rms_epsilon", "is missing");
-  c.rms_eps = *eps;
-  if (keys.find("expert_count", 0, 1 << 20).value_or(0) > 0)
-    keys.bad("expert_count", "is not 0: mixtures of experts are not supported");
+  c.activation = architecture.activation;
+  c.rope_kind = architecture.rope_kind;
+  c.sub_norms = architecture.sub_norms;
+  for (const NeutralKey& key : neutral_keys) keys.require_neutral(key);
+  read_sizes(keys, c);
   read_heads(keys, c);
   read_rope(keys, c);
   read_activation(keys, c);

@@ -33,14 +33,15 @@ struct ModelConfig {
   std::int64_t n_ctx = 0;     // positions the model was trained for
   float rms_eps = 0, rope_theta = 0;
   float rope_linear_factor = 1;  // positions are divided by it
-  float attention_scale = 0;     // 1 / sqrt(head_dim)
+  float attention_scale = 0;     // of q . k; 1 / sqrt(head_dim) unless the file gives its own
   Activation activation = Activation::silu;
   RopeKind rope_kind = RopeKind::norm;
   bool sub_norms = false;
 };
 
-// Reads the keys of the file's architecture; n_vocab stays 0. Throws Error{bad_model} naming the key, Error{unsupported} for
-// what the family can say but this build cannot do (another rope scaling, an unknown architecture).
+// Reads the keys of the file's architecture; n_vocab stays 0. Throws Error{bad_model} naming the key, its value and what is
+// allowed: also for an unknown architecture and for keys that ask for arithmetic this build does not do (another rope scaling,
+// experts, ...).
 ModelConfig read_config(const GgufFile& file);
 
 }  // namespace bitnet

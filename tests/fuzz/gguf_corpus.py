@@ -3,6 +3,9 @@
 
 gguf_corpus.py FOLDER                 writes the variants
 gguf_corpus.py FOLDER --check BITNET  and runs `BITNET inspect` and `BITNET run` on each
+
+Beside them stand unusual files that are right (ok_*: exit 0) and files with one random byte changed (flip_*: exit 0 or 4).
+What can be told only when the weights are loaded is named load_*: `inspect` may accept it.
 """
 import argparse
 import pathlib
@@ -75,20 +78,89 @@ class Seed:
         return head + bytes(-len(head) % self.alignment) + blob
 
 
-def variants():
+def put(key, kind, body):
+    """A change of a seed: one metadata entry, new or another."""
+    return lambda s: s.entries.__setitem__(key, (kind, body))
+
+
+def number(key, value):
+    return put(key, U32, struct.pack("<I", value))
+
+
+def real(key, value):
+    return put(key, F32, struct.pack("<f", value))
+
+
+def add(name, dims, kind, raw):
+    """A change of a seed: one more tensor."""
+    return lambda s: s.tensors.append([name, list(dims), kind, None, raw])
+
+
+def floats(count, value=1.0):
+    return struct.pack(f"<{count}f", *[value] * count)
+
+
+def changed(*changes):
+    seed = Seed()
+    for change in changes:
+        change(seed)
+    return seed.data()
+
+
+def align(size):
+    """Lays the file out for another alignment and says so in it."""
+    def change(s):
+        s.alignment = size
+        number("general.alignment", size)(s)
+    return change
+
+
+def right_variants():
+    """name -> bytes of files that are unusual but right."""
+    def half_norm(s):
+        s.tensor("output_norm")[2:] = [1, None, struct.pack("<32e", *[1.0] * 32)]
+
+    per_layer = put("llama.attention.head_count_kv", ARRAY, struct.pack("<IQi", 5, 1, 1))
+    return {
+        "ok_seed": changed(),
+        "ok_version_2": changed(lambda s: setattr(s, "version", 2)),
+        "ok_bytes_after_the_end": changed() + b"more" * 100,
+        "ok_alignment_8": changed(align(8)),
+        "ok_alignment_64": changed(align(64)),
+        "ok_alignment_1MiB": changed(align(2**20)),
+        "ok_tensors_in_reverse": changed(lambda s: s.tensors.reverse()),
+        "ok_entries_in_reverse": changed(lambda s: setattr(s, "entries", dict(reversed(list(s.entries.items()))))),
+        "ok_tensor_of_another_name": changed(add("x.y", (4,), 0, floats(4))),
+        "ok_array_empty": changed(put("x.list", ARRAY, struct.pack("<IQ", STRING, 0))),
+        "ok_string_empty": changed(put("x.text", STRING, text(""))),
+        "ok_heads_per_layer": changed(per_layer),
+        "ok_rope_linear": changed(put("llama.rope.scaling.type", STRING, text("linear")), real("llama.rope.scaling.factor", 2.0)),
+        "ok_logit_scale_1": changed(real("llama.logit_scale", 1.0)),
+        "ok_norm_f16": changed(half_norm),
+        "ok_output": changed(add("output.weight", (32, 8), 0, floats(256))),
+    }
+
+
+def flipped_variants(count, seed):
+    """name -> bytes of the seed with one byte changed; they may be right or wrong, but nothing may go wrong."""
+    rng, whole = random.Random(seed), changed()
+    table = whole.index(b"blk.0.ffn_down") + 80  # most of the file is weights, where a change says little
+    out = {}
+    for i in range(count):
+        at = rng.randrange(table)
+        out[f"flip_{i}_at_{at}"] = whole[:at] + bytes([whole[at] ^ rng.randrange(1, 256)]) + whole[at + 1:]
+    return out
+
+
+def wrong_variants():
     """name -> bytes of files that must be refused."""
     out = {}
 
     def case(name, change):
-        seed = Seed()
-        change(seed)
-        out[name] = seed.data()
+        out[name] = changed(change)
 
-    def put(key, kind, body):
-        return lambda s: s.entries.__setitem__(key, (kind, body))
-
-    whole = Seed().data()
-    for size in (1, 3, 4, 7, 8, 15, 23, 24, 25, 40, 100, 300, 500, 900, len(whole) // 2, len(whole) - 100, len(whole) - 1):
+    whole = changed()
+    for size in (1, 3, 4, 7, 8, 15, 23, 24, 25, 40, *range(60, 2000, 60), len(whole) // 2, len(whole) - 100, len(whole) - 1):
         out[f"trunc_{size}"] = whole[:size]
     for value in (1, 4, 99, 0, 0x03000000, 2**32 - 1):
         case(f"version_{value}", lambda s, v=value: setattr(s, "version", v))
@@ -109,16 +181,29 @@ def variants():
     for value in (0, 1, 3, 4, 33, 2**21, 2**31):
         case(f"alignment_{value}", put("general.alignment", U32, struct.pack("<I", value)))
     case("alignment_text", put("general.alignment", STRING, text("32")))
+    case("alignment_u64", put("general.alignment", 10, struct.pack("<Q", 32)))
+    case("alignment_1MiB_not_laid_out", number("general.alignment", 2**20))
+    case("split_count_2", number("split.count", 2))
+    case("value_bool_2_in_array", put("x.list", ARRAY, struct.pack("<IQ3B", BOOL, 3, 1, 0, 2)))
+    case("array_of_type_13", put("x.list", ARRAY, struct.pack("<IQ", 13, 1) + b"\0" * 8))
+    out["key_twice"] = changed(number("x.a", 1), number("x.b", 2)).replace(text("x.b"), text("x.a"))
 
     for value in (0, 2**40 + 1, 2**63, 2**64 - 1):
         case(f"dim_{value}", lambda s, v=value: s.tensor("token_embd").__setitem__(1, [v, 8]))
     for dims in ([2**32, 2**32], [2**31, 2**31, 4], [2**16] * 4, [2**40], [2**32 + 1, 8], []):
         case("dim_product_" + "_".join(map(str, dims)), lambda s, d=dims: s.tensor("token_embd").__setitem__(1, d))
+    for kind, block in ((8, 32), (36, 128), (34, 256), (35, 256), (14, 256)):
+        case(f"dim_nbytes_wraps_{kind}", lambda s, k=kind, b=block: s.tensor("token_embd").__setitem__(slice(1, 3), [[2**40 // b * b, 2**22 - 1], k]))
+        case(f"dim_not_whole_blocks_{kind}", lambda s, k=kind, b=block: s.tensor("token_embd").__setitem__(slice(1, 3), [[b - 1, 1], k]))
+    for count in (2**31, 2**32 - 1):
+        out[f"dims_count_{count}"] = whole.replace(text("token_embd.weight") + struct.pack("<I", 2), text("token_embd.weight") + struct.pack("<I", count))
     case("dims_5", lambda s: s.tensor("token_embd").__setitem__(1, [2, 2, 2, 2, 16]))
-    for kind in (4, 5, 15, 16, 31, 37, 38, 39, 42, 142, 1000, 2**32 - 1):
+    for kind in (4, 5, 9, 10, 11, 15, 16, 20, 24, 28, 29, 31, 37, 38, 39, 42, 134, 142, 1000, 2**32 - 1):
         case(f"type_{kind}", lambda s, k=kind: s.tensor("token_embd").__setitem__(2, k))
     for offset in (1, 31, 2**20, 2**40, 2**63, 2**64 - 32):
         case(f"offset_{offset}", lambda s, o=offset: s.tensor("blk.0.ffn_down").__setitem__(3, o))
+    for name, part in (("last_block_past_end", 32), ("one_past_end", 2**20)):
+        case(f"offset_{name}", lambda s, p=part: s.tensor("blk.0.ffn_down").__setitem__(3, len(b"".join(t[4] for t in s.tensors)) - 64 * 32 * 4 + p))
     case("offset_overlap", lambda s: s.tensor("output_norm").__setitem__(3, 0))
     case("tensor_twice", lambda s: s.tensors.append(list(s.tensors[0])))
     case("tensor_name_empty", lambda s: s.tensor("blk.0.ffn_up").__setitem__(0, ""))
@@ -141,7 +226,34 @@ def variants():
                 case(f"value_{key}_{value}", put(key, F32, struct.pack("<f", value)))
     case("architecture_unknown", put("general.architecture", STRING, text("mamba\x1b[2J")))
     case("rope_scaling_yarn", put("llama.rope.scaling.type", STRING, text("yarn")))
-    case("expert_count", put("llama.expert_count", U32, struct.pack("<I", 8)))
+    case("expert_count", number("llama.expert_count", 8))
+    case("hidden_activation", put("llama.hidden_activation", STRING, text("gelu")))
+    case("attention_not_causal", put("llama.attention.causal", BOOL, b"\0"))
+    for key in ("logit_scale", "residual_scale", "embedding_scale", "attention.clamp_kqv", "final_logit_softcapping", "rope.scaling.attn_factor"):
+        case(f"arithmetic_{key}", real(f"llama.{key}", 3.0))
+    for value in (0.0, -2.0, float("nan")):
+        case(f"rope_factor_{value}", real("llama.rope.scaling.factor", value))
+    for value in (0, 3, 18, 2**32 - 1):
+        case(f"rope_dimension_{value}", number("llama.rope.dimension_count", value))
+        case(f"key_length_{value}", number("llama.attention.key_length", value))
+    case("value_length", number("llama.attention.value_length", 8))
+    case("heads_per_layer_0", put("llama.attention.head_count_kv", ARRAY, struct.pack("<IQi", 5, 1, 0)))
+    case("heads_per_layer_2", put("llama.attention.head_count_kv", ARRAY, struct.pack("<IQ2i", 5, 2, 1, 1)))
+    case("heads_per_layer_bytes", put("llama.attention.head_count_kv", ARRAY, struct.pack("<IQB", 0, 1, 1)))
+    case("heads_per_layer_text", put("llama.attention.head_count_kv", ARRAY, struct.pack("<IQ", STRING, 1) + text("1")))
+    for name in ("blk.0.attn_q.bias", "output.bias", "blk.0.attn_q_norm.weight", "blk.0.attn_sub_norm.weight", "blk.0.ffn_gate_inp.weight"):
+        case(f"tensor_foreign_{name}", add(name, (32,), 0, floats(32)))
+    for value in (float("nan"), float("inf")):
+        case(f"scale_{value}", add("blk.0.attn_q.scale", (1,), 0, floats(1, value)))
+    case("scale_f16", add("blk.0.attn_q.scale", (1,), 1, b"\0\0"))
+    case("scale_shape", add("blk.0.attn_q.scale", (2,), 0, floats(2)))
+    for value in (0.0, -1.0, float("nan"), float("inf")):
+        case(f"rope_freqs_{value}", add("rope_freqs.weight", (8,), 0, floats(8, value)))
+    case("rope_freqs_shape", add("rope_freqs.weight", (4,), 0, floats(4)))
+    case("output_shape", add("output.weight", (32, 9), 0, floats(288)))
+    case("norm_q8_0", lambda s: s.tensor("output_norm").__setitem__(slice(2, 5), [8, None, bytes(34)]))
+    case("load_scale_of_a_dense_weight", add("blk.0.attn_q.scale", (1,), 0, floats(1, 0.5)))
+    case("load_embedding_i2_s", lambda s: s.tensor("token_embd").__setitem__(slice(2, 5), [36, None, bytes(96)]))
 
     def tokens(*items):
         return put("tokenizer.ggml.tokens", ARRAY, struct.pack("<IQ", STRING, len(items)) + b"".join(text(t) for t in items))
@@ -171,54 +283,63 @@ def variants():
     return out
 
 
-def check(bitnet, path, allowed, arguments):
-    """None when the program behaves, else what is wrong."""
+def check(bitnet, arguments, allowed):
+    """(what is wrong or None, the line on stderr)."""
     start = time.monotonic()
     try:
         done = subprocess.run([bitnet, *arguments], capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return "hangs"
+        return "hangs", ""
     elapsed = time.monotonic() - start
     lines = done.stderr.decode("utf-8", "replace").splitlines()
+    line = lines[0] if lines else ""
     if done.returncode not in allowed:
-        return f"exit {done.returncode}: {lines[:2]}"
+        return f"exit {done.returncode}: {lines[:2]}", line
     if done.returncode and len(lines) != 1:
-        return f"{len(lines)} lines on stderr: {lines[:3]}"
-    if any(ord(c) < 32 for c in lines[0]) if lines else False:
-        return "control characters on stderr"
-    return f"takes {elapsed:.1f} s" if elapsed > 5 else None
+        return f"{len(lines)} lines on stderr: {lines[:3]}", line
+    if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in line):
+        return "control characters on stderr", line
+    return (f"takes {elapsed:.1f} s" if elapsed > 5 else None), line
+
+
+def check_all(bitnet, files):
+    """Runs the program on every file; prints what is wrong and returns (results, failures, distinct messages)."""
+    results, failed, messages = 0, 0, set()
+    for name, path in files.items():
+        right, either = name.startswith("ok_"), name.startswith("flip_")
+        inspect_allowed = {0} if right else {0, 4} if either or name.startswith("load_") else {4}
+        runs = [("inspect", ["inspect", str(path)], inspect_allowed)]
+        if not either:
+            runs.append(("run", ["run", "-m", str(path), "--ids", "0,1", "-n", "4"], {0} if right else {4}))
+        for command, arguments, allowed in runs:
+            problem, line = check(bitnet, arguments, allowed)
+            results += 1
+            if allowed == {4}:
+                messages.add(line.split(".gguf", 1)[-1].strip())
+            if problem:
+                failed += 1
+                print(f"{name} ({command}): {problem}")
+    return results, failed, messages
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--check", metavar="BITNET")
+    parser.add_argument("--flips", type=int, default=200, help="files with one random byte changed (default 200)")
+    parser.add_argument("--seed", type=int, default=1, help="of those changes (default 1)")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    failed, messages = 0, set()
-    seed_file = options.folder / "ok_seed.gguf"
-    seed_file.write_bytes(Seed().data())
-    cases = variants()
-    for name, data in cases.items():
-        (options.folder / f"{name.replace('/', '_')}.gguf").write_bytes(data)
+    wrong = wrong_variants()
+    files = {}
+    for name, data in {**right_variants(), **wrong, **flipped_variants(options.flips, options.seed)}.items():
+        files[name] = options.folder / f"{name.replace('/', '_')}.gguf"
+        files[name].write_bytes(data)
     if not options.check:
         return 0
-    problem = check(options.check, seed_file, {0}, ["run", "-m", str(seed_file), "--ids", "0,1", "-n", "4"])
-    results = [("ok_seed", problem)]
-    for name in cases:
-        path = options.folder / f"{name.replace('/', '_')}.gguf"
-        results.append((name, check(options.check, path, {4}, ["run", "-m", str(path), "--ids", "0,1", "-n", "4"])))
-        results.append((name + " (inspect)", check(options.check, path, {0, 4}, ["inspect", str(path)])))
-    for name, problem in results:
-        if problem:
-            failed += 1
-            print(f"{name}: {problem}")
-    for name in cases:
-        path = options.folder / f"{name.replace('/', '_')}.gguf"
-        done = subprocess.run([options.check, "run", "-m", str(path), "--ids", "0", "-n", "1"], capture_output=True, stdin=subprocess.DEVNULL)
-        messages.add(done.stderr.decode("utf-8", "replace").split(".gguf", 1)[-1].strip())
-    print(f"{len(messages)} distinct messages for {len(cases)} files")
-    print(f"{len(results) - failed} passed, {failed} failed")
+    results, failed, messages = check_all(options.check, files)
+    print(f"{len(messages)} distinct messages for {len(wrong)} wrong files")
+    print(f"{results - failed} passed, {failed} failed (flips of seed {options.seed})")
     return 1 if failed or len(messages) < 40 else 0
 
 

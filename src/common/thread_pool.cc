@@ -1,4 +1,4 @@
-// Fork-join over a fixed set of threads: spinning for about 100 microseconds, then parking on a condition variable.
+// Fork-join over a fixed set of threads: spinning for about 100 microseconds, then parking in the kernel.
 #include "common/thread_pool.h"
 
 #include <chrono>
@@ -29,65 +29,67 @@ bool spin_until(const Ready& ready) {
   return ready();
 }
 
+// Returns once `value` is not `old`. Parking, unlike yielding, lets the scheduler run the thread soon after it is woken.
+std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  const auto changed = [&] { return value.load(std::memory_order_acquire) != old; };
+  if (!spin_until(changed)) value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : parts_(static_cast<std::size_t>(threads)) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
+  stop_.store(true, std::memory_order_relaxed);
+  phase_.fetch_add(1, std::memory_order_seq_cst);
+  phase_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-ThreadPool::Range ThreadPool::part(std::int64_t count, std::int64_t unit, int thread, int threads) {
+ThreadPool::Range ThreadPool::part(std::int64_t count, std::int64_t unit, int index, int threads) {
   const std::int64_t units = (count + unit - 1) / unit;
   const auto at = [&](int t) {
     const std::int64_t position = units * t / threads * unit;
     return position < count ? position : count;
   };
-  return {at(thread), at(thread + 1)};
+  return {at(index), at(index + 1)};
+}
+
+// True for one caller per part and phase. A worker that comes late finds its part taken, or a later phase to take it in.
+bool ThreadPool::take(int part, std::uint32_t phase) {
+  std::uint32_t before = phase - 1;
+  std::atomic<std::uint32_t>& taken = parts_[static_cast<std::size_t>(part)].taken;
+  return taken.load(std::memory_order_relaxed) == before &&
+         taken.compare_exchange_strong(before, phase, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
 void ThreadPool::run_erased(Call call, const void* task) {
   const int threads = this->threads();
   if (threads == 1) return call(task, 0, 1);
+  // No worker looks at these: every part of the last phase was taken and is done.
   call_ = call, task_ = task;
-  running_.store(threads - 1, std::memory_order_relaxed);
-  // Sequentially consistent against `parked_`: either a worker about to park sees the new phase, or we see it parked.
-  phase_.fetch_add(1, std::memory_order_seq_cst);
-  if (parked_.load(std::memory_order_seq_cst) > 0) {
-    {
-      const std::lock_guard lock(mutex_);
-    }
-    wake_.notify_all();
-  }
+  left_.store(static_cast<std::uint32_t>(threads - 1), std::memory_order_relaxed);
+  const std::uint32_t phase = phase_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  phase_.notify_all();
   call(task, 0, threads);
-  const auto done = [this] { return running_.load(std::memory_order_acquire) == 0; };
-  while (!spin_until(done)) std::this_thread::yield();
-}
-
-bool ThreadPool::wait_for_phase(std::uint32_t seen) {
-  const auto ready = [&] { return phase_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_relaxed); };
-  if (!spin_until(ready)) {
-    std::unique_lock lock(mutex_);
-    parked_.fetch_add(1, std::memory_order_seq_cst);
-    wake_.wait(lock, [&] { return phase_.load(std::memory_order_seq_cst) != seen || stop_; });
-    parked_.fetch_sub(1, std::memory_order_seq_cst);
+  for (int part = 1; part < threads; ++part) {
+    if (!take(part, phase)) continue;
+    call(task, part, threads);
+    left_.fetch_sub(1, std::memory_order_relaxed);
   }
-  return phase_.load(std::memory_order_acquire) != seen;
+  for (std::uint32_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(left_, left);
 }
 
 void ThreadPool::work(int thread) {
-  std::uint32_t seen = 0;
-  while (wait_for_phase(seen)) {
-    ++seen;
+  for (std::uint32_t seen = 0;;) {
+    seen = wait_for_change(phase_, seen);
+    if (stop_.load(std::memory_order_relaxed)) return;
+    if (!take(thread, seen)) continue;
     call_(task_, thread, threads());
-    running_.fetch_sub(1, std::memory_order_release);
+    if (left_.fetch_sub(1, std::memory_order_seq_cst) == 1) left_.notify_one();
   }
 }
 

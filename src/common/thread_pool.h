@@ -1,17 +1,16 @@
-// ThreadPool: runs one function on a fixed set of threads; workers spin for the next phase, then park.
+// ThreadPool: runs one function once for each of a fixed number of parts; workers spin for the next phase, then park.
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <functional>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 namespace bitnet {
 
-// The caller is thread 0, so a pool of one has no workers. One run() at a time; tasks must not throw.
+// One part per thread; the caller is thread 0, so a pool of one has no workers. A worker that the machine does not run leaves
+// its part to the caller: other programs slow the pool down in proportion, they do not stop it. One run() at a time; tasks must
+// not throw.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // at least 1
@@ -21,19 +20,20 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls task(thread, threads()) once on every thread and returns when all are done. The cost is two cache-line exchanges
-  // while the workers spin (about 100 microseconds after the last run), a wake-up once they have parked.
+  // Calls task(part, threads()) once for every part from 0 and returns when all are done: part i on thread i or on the caller,
+  // so that parts must not wait for each other. The cost is two cache-line exchanges while the workers spin (about 100
+  // microseconds after the last run), a wake-up once they have parked.
   template <class Task>
   void run(const Task& task) {
-    run_erased([](const void* t, int thread, int threads) { (*static_cast<const Task*>(t))(thread, threads); }, &task);
+    run_erased([](const void* t, int part, int threads) { (*static_cast<const Task*>(t))(part, threads); }, &task);
   }
 
   // Splits [0, count) into threads() contiguous parts of whole `unit`s, always the same ones, and calls task(begin, end) on
   // each.
   template <class Task>
   void split(std::int64_t count, std::int64_t unit, const Task& task) {
-    run([&](int thread, int threads) {
-      const auto [begin, end] = part(count, unit, thread, threads);
+    run([&](int index, int threads) {
+      const auto [begin, end] = part(count, unit, index, threads);
       if (begin < end) task(begin, end);
     });
   }
@@ -41,23 +41,26 @@ class ThreadPool {
   struct Range {
     std::int64_t begin, end;
   };
-  static Range part(std::int64_t count, std::int64_t unit, int thread, int threads);
+  static Range part(std::int64_t count, std::int64_t unit, int index, int threads);
 
  private:
-  using Call = void (*)(const void* task, int thread, int threads);
+  using Call = void (*)(const void* task, int part, int threads);
+  // The last phase in which somebody took the part; the lines are apart, since each belongs to a worker.
+  struct alignas(64) Part {
+    std::atomic<std::uint32_t> taken{0};
+  };
+
   void run_erased(Call call, const void* task);
   void work(int thread);
-  bool wait_for_phase(std::uint32_t seen);
+  bool take(int part, std::uint32_t phase);
 
+  std::vector<Part> parts_;
   std::vector<std::thread> workers_;
   Call call_ = nullptr;
   const void* task_ = nullptr;
-  alignas(64) std::atomic<std::uint32_t> phase_{0};   // one more for every run
-  alignas(64) std::atomic<std::int32_t> running_{0};  // workers that have not finished the current run
-  alignas(64) std::atomic<std::int32_t> parked_{0};
-  std::atomic<bool> stop_{false};
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  alignas(64) std::atomic<std::uint32_t> phase_{0};  // one more for every run, and for the end
+  alignas(64) std::atomic<std::uint32_t> left_{0};   // parts of the current run that workers have taken or may take
+  alignas(64) std::atomic<bool> stop_{false};
 };
 
 }  // namespace bitnet

@@ -2,6 +2,7 @@
 #include "common/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <numeric>
 
@@ -10,13 +11,13 @@ namespace {
 
 class Pool : public testing::TestWithParam<int> {};
 
-TEST_P(Pool, RunsEveryThreadOnceInEachOfManyPhases) {
+TEST_P(Pool, RunsEveryPartOnceInEachOfManyPhases) {
   ThreadPool pool(GetParam());
   std::vector<int> calls(static_cast<std::size_t>(GetParam()));
   for (int phase = 1; phase <= 2000; ++phase) {
-    pool.run([&](int thread, int threads) {
+    pool.run([&](int part, int threads) {
       EXPECT_EQ(threads, GetParam());
-      ++calls[static_cast<std::size_t>(thread)];
+      ++calls[static_cast<std::size_t>(part)];
     });
     for (const int count : calls) ASSERT_EQ(count, phase);
   }
@@ -43,6 +44,27 @@ TEST_P(Pool, SplitsIntoWholeUnitsWithoutGapOrOverlap) {
     });
     for (const auto& hit : hits) ASSERT_EQ(hit, 1) << count;
   }
+}
+
+// All threads share one CPU, as on a busy machine: workers come late to most phases, or in the middle of later ones.
+TEST_P(Pool, RunsEveryPartOnceWhereWorkersComeLate) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  {
+    ThreadPool pool(GetParam());
+    std::vector<int> calls(static_cast<std::size_t>(GetParam()));
+    for (int phase = 1; phase <= 3000; ++phase) {
+      pool.run([&](int part, int) { ++calls[static_cast<std::size_t>(part)]; });
+      if (phase % 50 == 0) std::this_thread::yield();
+      for (const int count : calls) ASSERT_EQ(count, phase);
+    }
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Pool, testing::Values(1, 2, 3, 5));

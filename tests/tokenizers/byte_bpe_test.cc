@@ -58,6 +58,13 @@ TEST(ByteBpe, RoundTripsEveryByte) {
   }
 }
 
+TEST(ByteBpe, RoundTripsTextAndReplacesBrokenBytes) {
+  const auto tokenizer = make_tokenizer(test::byte_vocabulary(merges));
+  const std::string text = "lower aaaa\t\n\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80";
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  EXPECT_EQ(tokenizer->decode(tokenizer->encode("a\xff\xe4\xb8(")), "a\xef\xbf\xbd\xef\xbf\xbd(");
+}
+
 TEST(ByteBpe, ShowsControlTokensOnlyWhenAsked) {
   const auto tokenizer = make_tokenizer(test::byte_vocabulary(merges));
   const std::vector<TokenId> ids = {'a', 262, 264};

@@ -136,6 +136,15 @@ TEST(TokenizerJson, NamesTheFieldThatIsWrong) {
   refused([](json& d) { d["model"]["unk_token"] = "<nope>"; }, "model.unk_token is '<nope>'");
 }
 
+TEST(TokenizerJson, RefusesEveryTruncation) {
+  const std::string whole = byte_level().dump();
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_THAT([&] { tokenizer_from_json(std::string_view(whole).substr(0, size), "t.json"); },
+                testing::ThrowsMessage<Error>(testing::HasSubstr("t.json is not JSON")))
+        << size;
+  }
+}
+
 TEST(TokenizerJson, RefusesWhatIsNoJson) {
   EXPECT_THAT([] { tokenizer_from_json("{\"a\": ", "t.json"); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("t.json is not JSON")));

@@ -35,7 +35,8 @@ class Terminal:
                 assert part, f"ended before {text!r}, saw {self.seen!r}"
                 self.seen += part
         before, self.seen = self.seen.split(wanted, 1)
-        return (before + wanted).decode()
+        # On Ctrl-C a terminal drops what is on its way, also in the middle of a character.
+        return (before + wanted).decode(errors="replace")
 
     def alive(self):
         if self.status is None:

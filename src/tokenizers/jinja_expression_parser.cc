@@ -36,7 +36,6 @@ constexpr std::array<Operator, 18> operators = {{
     {"%", 6, ExpressionKind::arithmetic, Binary::modulo},
     {"**", 7, ExpressionKind::arithmetic, Binary::power},
 }};
-constexpr int highest_level = 7;
 
 const Operator* operator_at(const TokenStream& tokens) {
   const Token& token = tokens.peek();

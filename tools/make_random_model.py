@@ -11,18 +11,15 @@ drawn from (seed, its name), so one seed gives the same codes in every weight ty
 Byte layouts: docs/formats.md.
 """
 import argparse
-import os
-import struct
+import functools
 import sys
 import zlib
 
 import numpy as np
+from gguf_file import Tensor, i2_s_tail, model_metadata, write_gguf
 
-ALIGNMENT = 32
 BLOCK = 256                  # weights per TQ1_0, TQ2_0 and Q6_K block
 CHUNK_WEIGHTS = 1 << 24      # weights made at a time, which bounds memory
-GGML_TYPE = {"F32": 0, "F16": 1, "Q6_K": 14, "TQ1_0": 34, "TQ2_0": 35, "I2_S": 36}
-FILE_TYPE = {"F16": 1, "TQ1_0": 36, "TQ2_0": 37, "I2_S": 40}
 ARCHITECTURES = {"bitnet-b1.58": True, "bitnet-25": True, "bitnet": True, "llama": False}  # has sub-norms?
 SHAPES = {
     "2b-4t": dict(layers=30, embd=2560, ff=6912, heads=20, kv_heads=5, vocab=128256, ctx=4096, theta=500000.0, eps=1e-5),
@@ -96,7 +93,7 @@ def ternary_chunks(seed, name, shape, kind):
         quads = random.integers(0, 81, (min(step, rows - start), cols // 128, 32), np.uint8)
         yield PACKERS[kind](quads, scale)
     if kind == "I2_S":
-        yield np.frombuffer(struct.pack("<f", scale) + bytes(28), np.uint8)
+        yield i2_s_tail(scale)
 
 
 # ---- everything else
@@ -130,21 +127,16 @@ def norm_chunks(seed, name, shape, kind):
 
 # ---- the file
 
-class Tensor:
-    def __init__(self, name, shape, kind, chunks):
-        self.name, self.shape, self.kind, self.chunks = name, shape, kind, chunks
-        elements = int(np.prod(shape))
-        block, block_bytes, tail = {"F32": (1, 4, 0), "F16": (1, 2, 0), "Q6_K": (BLOCK, 210, 0), "TQ1_0": (BLOCK, 54, 0),
-                                    "TQ2_0": (BLOCK, 66, 0), "I2_S": (4, 1, 32)}[kind]
-        self.bytes = elements // block * block_bytes + tail
-
-
 def model_tensors(m):
     """The tensors in file order, with the names of the published models."""
     head_dim = m.embd // m.heads
     kv = head_dim * m.kv_heads
     sub_norms = ARCHITECTURES[m.arch]
-    yield Tensor("token_embd.weight", (m.vocab, m.embd), m.embd_type, embedding_chunks)
+
+    def tensor(name, shape, kind, chunks):
+        return Tensor(name, shape, kind, functools.partial(chunks, m.seed, name, shape, kind))
+
+    yield tensor("token_embd.weight", (m.vocab, m.embd), m.embd_type, embedding_chunks)
     for layer in range(m.layers):
         parts = [("attn_norm", m.embd), ("attn_q", (m.embd, m.embd)), ("attn_k", (kv, m.embd)), ("attn_v", (kv, m.embd)),
                  ("attn_sub_norm", m.embd), ("attn_output", (m.embd, m.embd)), ("ffn_norm", m.embd),
@@ -152,20 +144,16 @@ def model_tensors(m):
         for part, shape in parts:
             name = f"blk.{layer}.{part}.weight"
             if isinstance(shape, tuple):
-                yield Tensor(name, shape, m.type, ternary_chunks)
+                yield tensor(name, shape, m.type, ternary_chunks)
             elif sub_norms or "sub_norm" not in part:
-                yield Tensor(name, (shape,), "F32", norm_chunks)
-    yield Tensor("output_norm.weight", (m.embd,), "F32", norm_chunks)
+                yield tensor(name, (shape,), "F32", norm_chunks)
+    yield tensor("output_norm.weight", (m.embd,), "F32", norm_chunks)
 
 
 def metadata(m):
-    a = m.arch
-    pairs = [("general.architecture", a), ("general.name", f"random-{m.shape}" if m.sized_by_shape else "random"),
-             ("general.file_type", FILE_TYPE[m.type]), (f"{a}.vocab_size", m.vocab), (f"{a}.context_length", m.ctx),
-             (f"{a}.embedding_length", m.embd), (f"{a}.block_count", m.layers), (f"{a}.feed_forward_length", m.ff),
-             (f"{a}.rope.dimension_count", m.embd // m.heads), (f"{a}.attention.head_count", m.heads),
-             (f"{a}.attention.head_count_kv", m.kv_heads), (f"{a}.attention.layer_norm_rms_epsilon", m.eps),
-             (f"{a}.rope.freq_base", m.theta)]
+    pairs = model_metadata(m.arch, f"random-{m.shape}" if m.sized_by_shape else "random", m.type, vocab=m.vocab, ctx=m.ctx, embd=m.embd,
+                           layers=m.layers, ff=m.ff, heads=m.heads, kv_heads=m.kv_heads, head_dim=m.embd // m.heads, eps=m.eps,
+                           theta=m.theta)
     return pairs + (tokenizer_metadata(m.vocab) if m.tokenizer else [])
 
 
@@ -183,55 +171,9 @@ def tokenizer_metadata(vocab):
             ("tokenizer.ggml.add_bos_token", False)]
 
 
-def encoded_string(text):
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def encoded_value(value):
-    if isinstance(value, bool):
-        return struct.pack("<I?", 7, value)
-    if isinstance(value, int):
-        return struct.pack("<II", 4, value)
-    if isinstance(value, float):
-        return struct.pack("<If", 6, value)
-    if isinstance(value, str):
-        return struct.pack("<I", 8) + encoded_string(value)
-    if not value or isinstance(value[0], str):
-        return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(encoded_string, value))
-    return struct.pack("<IIQ", 9, 5, len(value)) + np.array(value, "<i4").tobytes()
-
-
-def padding(size):
-    return bytes(-size % ALIGNMENT)
-
-
 def write_model(m, path):
-    """Writes beside `path` and renames at the end, so that an interrupted run leaves no half model."""
     tensors = list(model_tensors(m))
-    pairs = metadata(m)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
-    head += b"".join(encoded_string(key) + encoded_value(value) for key, value in pairs)
-    offset = 0
-    for t in tensors:
-        dims = struct.pack(f"<{len(t.shape)}Q", *reversed(t.shape))
-        head += encoded_string(t.name) + struct.pack("<I", len(t.shape)) + dims + struct.pack("<IQ", GGML_TYPE[t.kind], offset)
-        offset += t.bytes + len(padding(t.bytes))
-    part = f"{path}.part"
-    try:
-        with open(part, "wb") as out:
-            out.write(head + padding(len(head)))
-            for t in tensors:
-                start = out.tell()
-                for chunk in t.chunks(m.seed, t.name, t.shape, t.kind):
-                    out.write(np.ascontiguousarray(chunk).data)
-                assert out.tell() - start == t.bytes, t.name
-                out.write(padding(t.bytes))
-        os.replace(part, path)
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
-    return len(tensors), os.path.getsize(path)
+    return len(tensors), write_gguf(path, tensors, metadata(m))
 
 
 # ---- the command line

@@ -1,0 +1,140 @@
+"""Does the training recipe learn, go on where it was cut, and write what the program then computes alike?"""
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = ROOT / "tools" / "train"
+sys.path.insert(0, str(TRAIN))
+import corpus  # noqa: E402
+import evaluate  # noqa: E402
+import export  # noqa: E402
+import train  # noqa: E402
+from model import LanguageModel, Shape  # noqa: E402
+from optimizer import orthogonalised  # noqa: E402
+
+BITNET = os.environ.get("BITNET_BIN", str(ROOT / "build" / "release" / "bin" / "bitnet"))
+TINY = "--layers 2 --embd 128 --ff 256 --heads 2 --kv-heads 1 --ctx 64 --batch 8 --log-every 30 --heldout-windows 8".split()
+
+
+def story(rng):
+    """Sentences of a small grammar: far from random, so that there is something to learn."""
+    hero, place = rng.choice(["the fox", "the king", "a girl", "the old man"]), rng.choice(["forest", "castle", "village"])
+    sentences = [f"{hero.capitalize()} went to the {place}.", f"There {hero} saw {rng.choice(['a bird', 'a river', 'some gold'])}.",
+                 f"Then {hero} said: \"{rng.choice(['How fine!', 'I must go home.', 'Who is there?'])}\"", f"And {hero} left the {place}."]
+    return " ".join(rng.choice(sentences) for _ in range(12))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A prepared corpus of generated stories."""
+    folder, rng = tmp_path_factory.mktemp("work"), random.Random(1)
+    text = folder / "text"
+    text.mkdir()
+    for i in range(20):
+        chapters = [f"THE STORY NUMBER {'I' * j}\n\n{story(rng)}\n\n{story(rng)}" for j in range(1, 11)]
+        (text / f"{i}.txt").write_text("\n\n".join(chapters))
+    corpus.main([str(text), "-o", str(folder), "--vocab", "300"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(work):
+    """A finished training run of 300 steps."""
+    folder = work / "run"
+    train.main([str(work), str(folder), *TINY, "--tokens", str(300 * 8 * 64)])
+    return folder
+
+
+def log_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_documents_begin_at_titles_and_leave_them_out():
+    long = "x" * 500 + "."
+    assert list(corpus.documents_of(f"A TITLE\n\n{long}\n\nSome text.\n\nANOTHER ONE\n\nMore text.")) == [f"{long}\n\nSome text.", "More text."]
+    assert list(corpus.documents_of("Short.\n\nA TITLE\n\nToo short before to part.")) == ["Short.\n\nToo short before to part."]
+
+
+def test_the_split_depends_on_each_document_alone():
+    documents = [f"document {i}" for i in range(2000)]
+    train_part, held_out = corpus.split(documents, 1)
+    assert 20 <= len(held_out) <= 60 and sorted(train_part + held_out) == sorted(documents)
+    assert set(corpus.split(documents[1000:], 1)[1]) == set(held_out) & set(documents[1000:])
+
+
+def test_the_update_has_singular_values_near_one():
+    torch.manual_seed(1)
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(48, 96)))
+    assert 0.6 < values.min() and values.max() < 1.3
+
+
+def test_it_learns(run):
+    first, last = log_of(run)[0], log_of(run)[-1]
+    assert last["step"] == 300
+    assert last["heldout"] < 1.6 < first["heldout"] < math.log(300) + 1
+
+
+def test_it_goes_on_where_it_was_cut(work, run, tmp_path):
+    same = ["--tokens", str(300 * 8 * 64)]
+    train.main([str(work), str(tmp_path / "cut"), *TINY, *same, "--stop-at", "20"])
+    train.main([str(work), str(tmp_path / "cut"), *TINY, *same, "--stop-at", "60"])
+    assert [(e["step"], e["heldout"]) for e in log_of(tmp_path / "cut")][1:] == [(e["step"], e["heldout"]) for e in log_of(run)[:2]]
+
+
+def test_another_run_is_not_overwritten(work, run):
+    with pytest.raises(SystemExit, match="belongs to another run"):
+        train.main([str(work), str(run), *TINY, "--tokens", str(300 * 8 * 64), "--seed", "2"])
+
+
+@pytest.mark.parametrize("embedding", ["Q8_0", "F16"])
+def test_the_program_computes_what_was_trained(work, run, tmp_path, embedding):
+    file = tmp_path / "model.gguf"
+    export.main([str(work), str(run), "-o", str(file), "--embedding", embedding])
+    report = evaluate.evaluate(evaluate.argparse.Namespace(work=work, run=run, windows=8, engine=BITNET, model=file))
+    assert report["engine_perplexity"] == pytest.approx(report["perplexity"], rel=0.005)
+    assert all(0.1 < share < 0.6 for share in report["weight_zeros"]) and all(0.2 < share < 0.9 for share in report["relu2_zeros"])
+    text = subprocess.run([BITNET, "run", "-m", file, "-p", "The fox went to", "-n", "12", "--temp", "0"], capture_output=True, text=True,
+                          check=True).stdout
+    assert text.strip().startswith("the "), text
+
+
+def test_the_program_reads_the_tokenizer_alike(work, run, tmp_path):
+    file = tmp_path / "model.gguf"
+    export.main([str(work), str(run), "-o", str(file)])
+    texts = ["The fox went to the castle.", "  \n\nWho's there?\t12345", "\u00e9\U0001f600 x", ""]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(t) + "\n" for t in texts))
+    subprocess.run([BITNET, "tokenize", "-m", file, "--in", tmp_path / "in.jsonl", "--out", tmp_path / "out.jsonl", "--no-special"], check=True)
+    tokenizer = corpus.Tokenizer.from_file(str(work / "tokenizer.json"))
+    wanted = [tokenizer.encode(t).ids for t in texts]
+    assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == wanted
+
+
+def test_the_folder_holds_the_same_codes(work, run, tmp_path):
+    from safetensors.numpy import load_file
+    export.main([str(work), str(run), "-o", str(tmp_path / "model.gguf"), "--hf", str(tmp_path / "hf")])
+    tensors = load_file(tmp_path / "hf" / "model.safetensors")
+    for name, (codes, scale) in export.ternary_matrices(export.load_run(run)[0]).items():
+        packed = tensors[f"model.{name}"]
+        unpacked = np.concatenate([(packed >> 2 * i & 3).astype(np.int8) - 1 for i in range(4)])
+        assert np.array_equal(unpacked, codes) and tensors[f"model.{name}_scale"] == np.float32(scale)
+
+
+def test_the_twin_differs_in_quantisation_only():
+    shape = Shape(vocab=64, layers=1, embd=64, ff=128, heads=2, kv_heads=1, ctx=16)
+    torch.manual_seed(1)
+    ternary, twin = LanguageModel(shape), LanguageModel(shape, is_ternary=False)
+    twin.load_state_dict(ternary.state_dict())
+    for name, (codes, scale) in export.ternary_matrices(ternary).items():
+        twin.get_parameter(name).data = torch.from_numpy(codes).float() * scale
+    ids = torch.randint(0, 64, (2, 16))
+    difference = (ternary(ids) - twin(ids)).abs().max()
+    assert 0 < difference < 0.1 * twin(ids).std(), "only the activations' rounding is left"

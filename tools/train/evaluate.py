@@ -1,0 +1,103 @@
+"""What did a run learn? Held-out perplexity, by PyTorch and by the engine, and the share of zeros in weights and activations.
+
+evaluate.py WORK RUN [--engine BITNET --model MODEL.gguf] [--windows N]: prints one JSON object.
+"""
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from export import load_run, ternary_matrices
+from train import heldout_loss
+
+
+def windows_of(ids, ctx, count):
+    """The windows that heldout_loss looks at."""
+    count = min(count or len(ids), max(1, (len(ids) - 1) // ctx))
+    return [ids[i * ctx:(i + 1) * ctx + 1] for i in range(count)]
+
+
+def engine_loss(bitnet, model_file, windows):
+    """Mean nats per token by `bitnet logits`, with a float32 cache."""
+    total = tokens = 0
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "logits.npy"
+        for window in windows:
+            ids = ",".join(map(str, window[:-1]))
+            subprocess.run([bitnet, "logits", "-m", model_file, "--ids", ids, "--out", out], check=True, capture_output=True)
+            logits = np.load(out).astype(np.float64)
+            top = logits.max(1, keepdims=True)
+            log_sum = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
+            total += (log_sum - logits[np.arange(len(logits)), window[1:].astype(np.int64)]).sum()
+            tokens += len(logits)
+    return total / tokens
+
+
+@torch.no_grad()
+def activation_zeros(model, windows):
+    """Per layer, the share of zeros in relu(gate) squared."""
+    zeros, total = [0.0] * len(model.layers), 0
+
+    def hook(layer):
+        def count(module, inputs, output):
+            # The gated product is what the norm reads: it is zero where the gate is, but for a rare zero of `up`.
+            zeros[layer] += (inputs[0] == 0).float().mean().item()
+        return count
+
+    handles = [block.mlp.ffn_sub_norm.register_forward_hook(hook(i)) for i, block in enumerate(model.layers)]
+    for window in windows:
+        model(torch.from_numpy(window[None, :-1].astype(np.int64)))
+        total += 1
+    for handle in handles:
+        handle.remove()
+    return [round(z / total, 4) for z in zeros]
+
+
+def weight_zeros(model):
+    """Per layer, the share of zero codes over all its matrices."""
+    zeros, total = [0] * len(model.layers), [0] * len(model.layers)
+    for name, (codes, _) in ternary_matrices(model).items():
+        layer = int(name.split(".")[1])
+        zeros[layer] += int((codes == 0).sum())
+        total[layer] += codes.size
+    return [round(z / t, 4) for z, t in zip(zeros, total)]
+
+
+def evaluate(options):
+    model, config = load_run(options.run)
+    held_out = np.load(options.work / "heldout.npy")
+    facts = json.loads((options.work / "corpus.json").read_text())
+    loss = heldout_loss(model, held_out, "cpu", options.windows)
+    windows = windows_of(held_out, model.shape.ctx, options.windows)
+    report = {"run": options.run.name, "twin": config["twin"], "parameters": sum(p.numel() for p in model.parameters()),
+              "heldout_tokens": len(windows) * model.shape.ctx, "heldout_loss": round(loss, 4), "perplexity": round(math.exp(loss), 3),
+              "bits_per_byte": round(loss / math.log(2) * facts["heldout_tokens"] / facts["heldout_bytes"], 4)}
+    if not config["twin"]:
+        report["weight_zeros"] = weight_zeros(model)
+        report["relu2_zeros"] = activation_zeros(model, windows[:32])
+    if options.engine:
+        report["engine_perplexity"] = round(math.exp(engine_loss(options.engine, options.model, windows)), 3)
+    return report
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--windows", type=int, help="of the held-out text, from its beginning (default all)")
+    parser.add_argument("--engine", metavar="BITNET", help="the program, to compare with PyTorch")
+    parser.add_argument("--model", type=Path, help="the GGUF file of this run, for --engine")
+    options = parser.parse_args(arguments)
+    if options.engine and not options.model:
+        parser.error("--engine needs --model")
+    print(json.dumps(evaluate(options)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,166 @@
+"""Trains a BitNet b1.58 language model, or its full-precision twin, on what corpus.py prepared.
+
+train.py WORK RUN [--twin] [--tokens N] ... : reads WORK/train.npy, writes RUN/checkpoint.pt, RUN/log.jsonl and RUN/config.json.
+Run again, it goes on from the checkpoint; with the same seed and machine the result is that of one run in one piece.
+"""
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model import LanguageModel, Shape
+from optimizer import make_optimizers, set_schedule
+
+
+class Batches:
+    """Windows of ctx + 1 ids; each epoch cuts the text at another offset and shuffles, all of it a function of (seed, epoch)."""
+
+    def __init__(self, ids, ctx, size, seed):
+        self.ids, self.ctx, self.size, self.seed = ids, ctx, size, seed
+        self.per_epoch = (len(ids) - ctx - 1) // ctx // size
+        if self.per_epoch < 1:
+            raise SystemExit(f"{len(ids)} tokens of text are less than one batch of {size} windows of {ctx}")
+        self.epoch, self.starts = -1, None
+
+    def __getitem__(self, step):
+        epoch, index = divmod(step, self.per_epoch)
+        if epoch != self.epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            offset = random.integers(self.ctx)
+            self.starts = random.permutation((len(self.ids) - offset - 1) // self.ctx) * self.ctx + offset
+            self.epoch = epoch
+        starts = self.starts[index * self.size:(index + 1) * self.size]
+        windows = torch.from_numpy(np.stack([self.ids[s:s + self.ctx + 1] for s in starts]).astype(np.int64))
+        return windows[:, :-1], windows[:, 1:]
+
+
+@torch.no_grad()
+def heldout_loss(model, ids, device, limit=None):
+    """Mean nats per token over consecutive windows, each token but a window's first predicted once."""
+    ctx = model.shape.ctx
+    count = max(1, (len(ids) - 1) // ctx)
+    count = min(count, limit or count)
+    total = 0.0
+    windows = torch.from_numpy(np.stack([ids[i * ctx:(i + 1) * ctx + 1] for i in range(count)]).astype(np.int64)).to(device)
+    for part in windows.split(16):
+        total += model.loss(part[:, :-1], part[:, 1:]).item() * len(part)
+    return total / count
+
+
+class Run:
+    """A training run in a folder: model, optimizers, and how far it has come."""
+
+    def __init__(self, options):
+        self.options, self.folder = options, options.run
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        torch.manual_seed(options.seed)
+        self.ids = np.load(options.work / "train.npy")
+        self.heldout = np.load(options.work / "heldout.npy")
+        vocab = json.loads((options.work / "corpus.json").read_text())["vocab"]
+        self.shape = Shape(vocab=vocab, layers=options.layers, embd=options.embd, ff=options.ff, heads=options.heads,
+                           kv_heads=options.kv_heads, ctx=options.ctx)
+        self.model = LanguageModel(self.shape, is_ternary=not options.twin).to(self.device)
+        self.optimizers = make_optimizers(self.model, options.lr, options.body_lr)
+        self.batches = Batches(self.ids, options.ctx, options.batch, options.seed)
+        self.steps = max(1, options.tokens // (options.batch * options.ctx))
+        self.step, self.seconds = 0, 0.0
+        self.config = {"shape": self.shape.as_dict(), "twin": options.twin, "seed": options.seed, "batch": options.batch, "steps": self.steps,
+                       "lr": options.lr, "body_lr": options.body_lr, "weight_decay": options.weight_decay, "warmup": options.warmup}
+
+    @property
+    def checkpoint(self):
+        return self.folder / "checkpoint.pt"
+
+    def resume(self):
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, map_location=self.device)
+        if state["config"] != self.config:
+            raise SystemExit(f"{self.checkpoint} belongs to another run: {state['config']}, asked for {self.config}")
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self):
+        state = {"config": self.config, "model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                 "step": self.step, "seconds": self.seconds}
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self.checkpoint)
+        (self.folder / "config.json").write_text(json.dumps(self.config, indent=1) + "\n")
+
+    def log(self, **facts):
+        line = json.dumps({"step": self.step, "tokens": self.step * self.options.batch * self.options.ctx, **facts})
+        with open(self.folder / "log.jsonl", "a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+    def train_step(self, loss_of):
+        inputs, targets = (x.to(self.device) for x in self.batches[self.step])
+        set_schedule(self.optimizers, self.step / self.steps, self.options.warmup, self.options.weight_decay)
+        loss = loss_of(inputs, targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return loss.item()
+
+    def go(self):
+        options = self.options
+        loss_of = torch.compile(self.model.loss) if options.compile else self.model.loss
+        until = min(self.steps, options.stop_at or self.steps)
+        losses, since = [], time.monotonic()
+        while self.step < until:
+            losses.append(self.train_step(loss_of))
+            last = self.step == until
+            if self.step % options.log_every == 0 or last:
+                spent = time.monotonic() - since
+                self.seconds += spent
+                rate = len(losses) * options.batch * options.ctx / spent
+                held_out = heldout_loss(self.model, self.heldout, self.device, options.heldout_windows)
+                self.log(loss=round(sum(losses) / len(losses), 4), heldout=round(held_out, 4), tokens_per_second=round(rate),
+                         hours=round(self.seconds / 3600, 3))
+                self.save()
+                losses, since = [], time.monotonic()
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("work", type=Path, help="folder that corpus.py wrote")
+    add("run", type=Path, help="folder of this run")
+    add("--twin", action="store_true", help="full-precision weights and activations, all else the same")
+    for name, default in Shape().as_dict().items():
+        if name in ("layers", "embd", "ff", "heads", "kv_heads", "ctx"):
+            add("--" + name.replace("_", "-"), type=int, default=default, help="(default %(default)s)")
+    add("--tokens", type=int, default=20_000_000, help="to see in all (default %(default)s)")
+    add("--batch", type=int, default=32, help="windows per step (default %(default)s)")
+    add("--lr", type=float, default=3e-3, help="peak rate of embedding and norms (default %(default)s)")
+    add("--body-lr", type=float, default=0.02, help="peak rate of the matrices (default %(default)s)")
+    add("--weight-decay", type=float, default=0.1, help="of the matrices, in the first half (default %(default)s)")
+    add("--warmup", type=float, default=0.02, help="share of the steps (default %(default)s)")
+    add("--seed", type=int, default=1, help="(default %(default)s)")
+    add("--log-every", type=int, default=50, metavar="STEPS", help="also of checkpoints (default %(default)s)")
+    add("--heldout-windows", type=int, default=64, help="looked at on the way (default %(default)s)")
+    add("--stop-at", type=int, metavar="STEP", help="end early, to go on later")
+    add("--compile", action="store_true", help="torch.compile: a third faster on CPUs, needs torch 2")
+    return parser.parse_args(arguments)
+
+
+def main(arguments):
+    run = Run(parse(arguments))
+    run.resume()
+    run.go()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

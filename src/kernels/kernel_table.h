@@ -117,8 +117,15 @@ struct KernelTable {
 };
 
 const KernelTable& scalar_table();
-#ifdef BITNET_HAVE_AVX2
+#ifdef BITNET_HAVE_X86
 const KernelTable& avx2_table();
+const KernelTable& avxvnni_table();
+const KernelTable& avx512_table();
+#endif
+#ifdef BITNET_HAVE_NEON
+const KernelTable& neon_table();
+const KernelTable& dotprod_table();
+const KernelTable& i8mm_table();
 #endif
 
 }  // namespace bitnet

@@ -37,11 +37,11 @@ TEST(Dispatch, PrefersTheLastTable) {
 
 TEST(Dispatch, NamesWhatItDoesNotHave) {
   try {
-    select_kernels("neon");
-    if (kernel_tables().back()->name != std::string("neon")) FAIL() << "accepted";
+    select_kernels("wasm");
+    FAIL() << "accepted";
   } catch (const Error& e) {
     EXPECT_EQ(e.kind(), ErrorKind::unsupported_cpu);
-    EXPECT_THAT(e.what(), testing::HasSubstr("no neon kernels"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("no wasm kernels"));
   }
   try {
     select_kernels("quantum");

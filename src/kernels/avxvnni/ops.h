@@ -1,0 +1,11 @@
+// The one function that AVX-VNNI (256 bit) replaces in the AVX2 table.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace bitnet::avxvnni {
+
+void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
+                    std::int64_t y_stride, std::byte* scratch) noexcept;
+
+}  // namespace bitnet::avxvnni

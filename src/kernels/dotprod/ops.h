@@ -1,0 +1,11 @@
+// The one function that the dot product instructions of ARMv8.2 (FEAT_DotProd) replace in the NEON table.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace bitnet::dotprod {
+
+void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
+                    std::int64_t y_stride, std::byte* scratch) noexcept;
+
+}  // namespace bitnet::dotprod

@@ -1,0 +1,11 @@
+// The one function that the matrix instructions of ARMv8.6 (FEAT_I8MM) replace in the dot product table.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace bitnet::i8mm {
+
+void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
+                    std::int64_t y_stride, std::byte* scratch) noexcept;
+
+}  // namespace bitnet::i8mm

@@ -1,0 +1,26 @@
+// The NEON table.
+#include "kernels/neon/ops.h"
+
+namespace bitnet {
+
+const KernelTable& neon_table() {
+  static constexpr KernelTable table = {
+      .name = "neon",
+      .rms_norm = neon::rms_norm,
+      .quantise = neon::quantise,
+      .rms_norm_quantise = neon::rms_norm_quantise,
+      .ternary_matmul = neon::ternary_matmul,
+      .dense_matmul = neon::dense_matmul,
+      .decode = neon::decode,
+      .rope = neon::rope,
+      .kv_store = neon::kv_store,
+      .attend = neon::attend,
+      .gate = neon::gate,
+      .add = neon::add,
+      .scale = neon::scale,
+      .softmax = neon::softmax,
+  };
+  return table;
+}
+
+}  // namespace bitnet

@@ -118,6 +118,15 @@ def test_the_program_reads_the_tokenizer_alike(work, run, tmp_path):
     assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == wanted
 
 
+def test_what_is_said_in_turns_is_one_text(work, run, tmp_path):
+    file = tmp_path / "model.gguf"
+    export.main([str(work), str(run), "-o", str(file)])
+    common = [BITNET, "run", "-m", file, "-n", "8", "--temp", "0"]
+    plain, chat = (subprocess.run([*common, *flags, "The fox went to the"], capture_output=True, text=True, check=True).stdout
+                   for flags in ([], ["--chat"]))
+    assert chat == plain
+
+
 def test_the_folder_holds_the_same_codes(work, run, tmp_path):
     from safetensors.numpy import load_file
     export.main([str(work), str(run), "-o", str(tmp_path / "model.gguf"), "--hf", str(tmp_path / "hf")])

@@ -22,6 +22,8 @@ GGUF_NAME = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_a
              "self_attn.attn_sub_norm": "attn_sub_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
              "mlp.ffn_sub_norm": "ffn_sub_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 MODEL_NAME = "bitnet-tales"
+# A model of stories knows no roles: what is said in turns is one text, which it continues.
+CHAT_TEMPLATE = "{% for message in messages %}{{ '' if loop.first else ' ' }}{{ message.content | trim }}{% endfor %}"
 
 
 def load_run(folder):
@@ -73,7 +75,8 @@ def tokenizer_metadata(document):
     end = vocab[END]
     return [("tokenizer.ggml.model", "gpt2"), ("tokenizer.ggml.pre", "gpt-2"), ("tokenizer.ggml.tokens", tokens),
             ("tokenizer.ggml.token_type", [control if i == end else normal for i in range(len(tokens))]), ("tokenizer.ggml.merges", merges),
-            ("tokenizer.ggml.bos_token_id", end), ("tokenizer.ggml.eos_token_id", end), ("tokenizer.ggml.add_bos_token", True)]
+            ("tokenizer.ggml.bos_token_id", end), ("tokenizer.ggml.eos_token_id", end), ("tokenizer.ggml.add_bos_token", True),
+            ("tokenizer.chat_template", CHAT_TEMPLATE)]
 
 
 def write_model_file(model, document, path, embedding):
@@ -105,7 +108,8 @@ def write_hf_folder(model, document, folder):
               "max_position_embeddings": s.ctx, "rms_norm_eps": s.eps, "rope_theta": s.theta, "hidden_act": "relu2",
               "tie_word_embeddings": True, "attention_bias": False, "bos_token_id": 0, "eos_token_id": 0, "torch_dtype": "float32",
               "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}}
-    tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END, "model_max_length": s.ctx}
+    tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END, "model_max_length": s.ctx,
+                        "chat_template": CHAT_TEMPLATE}
     for name, content in {"config.json": config, "tokenizer.json": document, "tokenizer_config.json": tokenizer_config,
                           "generation_config.json": {"bos_token_id": 0, "eos_token_id": 0}}.items():
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

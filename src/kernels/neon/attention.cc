@@ -10,8 +10,6 @@ namespace {
 constexpr std::int64_t positions = kv_chunk_positions;
 constexpr std::int64_t vectors = positions / 4;  // registers that hold one value per position
 
-float32x4_t load_half(const std::uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-
 // Eight int8 as two registers of float32, times `scale`.
 void scaled_int8(const std::int8_t* p, float32x4_t low_scale, float32x4_t high_scale, float* out) {
   const int16x8_t wide = vmovl_s8(vld1_s8(p));

@@ -6,8 +6,6 @@
 namespace bitnet::neon {
 namespace {
 
-float32x4_t load_half(const std::uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-
 // Adds columns [c, cols), fewer than 16, to the lanes, and sums them.
 float finish(const Lanes& sums, const float* w, const float* x, std::int64_t c, std::int64_t cols) {
   if (c == cols) return lane_sum(sums);

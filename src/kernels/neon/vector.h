@@ -44,6 +44,8 @@ static inline float32x4_t exp4(float32x4_t x) {
   return vbslq_f32(vceqq_f32(x, x), y, x);
 }
 
+static inline float32x4_t load_half(const std::uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+
 // a > b ? a : b, which keeps b where either is NaN.
 static inline float32x4_t larger(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 

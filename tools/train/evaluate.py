@@ -14,13 +14,7 @@ import numpy as np
 import torch
 
 from export import load_run, ternary_matrices
-from train import heldout_loss
-
-
-def windows_of(ids, ctx, count):
-    """The windows that heldout_loss looks at."""
-    count = min(count or len(ids), max(1, (len(ids) - 1) // ctx))
-    return [ids[i * ctx:(i + 1) * ctx + 1] for i in range(count)]
+from train import heldout_loss, heldout_windows
 
 
 def engine_loss(bitnet, model_file, windows):
@@ -34,7 +28,7 @@ def engine_loss(bitnet, model_file, windows):
             logits = np.load(out).astype(np.float64)
             top = logits.max(1, keepdims=True)
             log_sum = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
-            total += (log_sum - logits[np.arange(len(logits)), window[1:].astype(np.int64)]).sum()
+            total += (log_sum - logits[np.arange(len(logits)), window[1:]]).sum()
             tokens += len(logits)
     return total / tokens
 
@@ -52,7 +46,7 @@ def activation_zeros(model, windows):
 
     handles = [block.mlp.ffn_sub_norm.register_forward_hook(hook(i)) for i, block in enumerate(model.layers)]
     for window in windows:
-        model(torch.from_numpy(window[None, :-1].astype(np.int64)))
+        model(torch.from_numpy(window[None, :-1]))
         total += 1
     for handle in handles:
         handle.remove()
@@ -74,7 +68,7 @@ def evaluate(options):
     held_out = np.load(options.work / "heldout.npy")
     facts = json.loads((options.work / "corpus.json").read_text())
     loss = heldout_loss(model, held_out, "cpu", options.windows)
-    windows = windows_of(held_out, model.shape.ctx, options.windows)
+    windows = heldout_windows(held_out, model.shape.ctx, options.windows)
     report = {"run": options.run.name, "twin": config["twin"], "parameters": sum(p.numel() for p in model.parameters()),
               "heldout_tokens": len(windows) * model.shape.ctx, "heldout_loss": round(loss, 4), "perplexity": round(math.exp(loss), 3),
               "bits_per_byte": round(loss / math.log(2) * facts["heldout_tokens"] / facts["heldout_bytes"], 4)}

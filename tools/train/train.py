@@ -39,17 +39,18 @@ class Batches:
         return windows[:, :-1], windows[:, 1:]
 
 
+def heldout_windows(ids, ctx, limit=None):
+    """Consecutive windows of ctx + 1 ids, the last of each being the next one's first: (windows, ctx + 1), at most `limit`."""
+    count = max(1, (len(ids) - 1) // ctx)
+    return np.stack([ids[i * ctx:(i + 1) * ctx + 1] for i in range(min(count, limit or count))]).astype(np.int64)
+
+
 @torch.no_grad()
 def heldout_loss(model, ids, device, limit=None):
-    """Mean nats per token over consecutive windows, each token but a window's first predicted once."""
-    ctx = model.shape.ctx
-    count = max(1, (len(ids) - 1) // ctx)
-    count = min(count, limit or count)
-    total = 0.0
-    windows = torch.from_numpy(np.stack([ids[i * ctx:(i + 1) * ctx + 1] for i in range(count)]).astype(np.int64)).to(device)
-    for part in windows.split(16):
-        total += model.loss(part[:, :-1], part[:, 1:]).item() * len(part)
-    return total / count
+    """Mean nats per token over the windows, each token but a window's first predicted once."""
+    windows = torch.from_numpy(heldout_windows(ids, model.shape.ctx, limit)).to(device)
+    total = sum(model.loss(part[:, :-1], part[:, 1:]).item() * len(part) for part in windows.split(16))
+    return total / len(windows)
 
 
 class Run:

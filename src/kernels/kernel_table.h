@@ -92,6 +92,11 @@ struct KernelTable {
   void (*dense_matmul)(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,
                        std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
 
+  // y[r] = rows[r] . x exactly, for rows [begin, end) of int8, `cols` apart; cols a multiple of 32. The caller bounds x so that
+  // no partial sum passes 31 bits.
+  void (*int8_scan)(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
+                    std::int32_t* y) noexcept;
+
   // n weights of one row (whole blocks) as float32. Not for I2_S.
   void (*decode)(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;
 

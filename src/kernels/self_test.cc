@@ -1,4 +1,5 @@
 // Compares a kernel table with the scalar one, operation by operation, on fixed pseudo-random problems.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -160,6 +161,32 @@ bool dense_agrees(const KernelTable& table) {
   return same;
 }
 
+bool scan_agrees(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t cols : {32, 96, 2560}) {
+    Random random(static_cast<std::uint64_t>(cols));
+    const std::int64_t rows = 11;
+    const int most = static_cast<int>(std::min<std::int64_t>(32767, (std::int64_t{1} << 31) / (128 * cols) - 1));
+    std::vector<std::int8_t> w(static_cast<std::size_t>(rows * cols));
+    std::vector<std::int16_t> x(static_cast<std::size_t>(cols));
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      const bool extreme = i / static_cast<std::size_t>(cols) == 2;
+      w[i] = static_cast<std::int8_t>(extreme ? -128 : random.below(256) - 128);
+    }
+    for (auto& value : x) value = static_cast<std::int16_t>(random.below(2) == 0 ? most : -random.below(most + 1));
+    same = same && agrees(table, [&](const KernelTable& t) {
+             std::vector<std::int32_t> y(static_cast<std::size_t>(rows));
+             t.int8_scan(w.data(), cols, 1, rows, x.data(), y.data());
+             std::vector<float> halves;  // a float holds 24 bits
+             for (const std::int32_t sum : y) {
+               halves.push_back(static_cast<float>(sum >> 16)), halves.push_back(static_cast<float>(sum & 0xffff));
+             }
+             return halves;
+           });
+  }
+  return same;
+}
+
 bool attention_agrees(const KernelTable& table) {
   bool same = true;
   for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
@@ -235,6 +262,7 @@ std::vector<std::string> self_test(const KernelTable& table) {
   if (!norms_agree(table)) different.emplace_back("norm and quantise");
   if (!ternary_agrees(table)) different.emplace_back("ternary matmul");
   if (!dense_agrees(table)) different.emplace_back("dense matmul");
+  if (!scan_agrees(table)) different.emplace_back("int8 scan");
   if (!attention_agrees(table)) different.emplace_back("attention");
   if (!elementwise_agrees(table)) different.emplace_back("elementwise");
   return different;

@@ -11,6 +11,7 @@ const KernelTable& avx2_table() {
       .rms_norm_quantise = avx2::rms_norm_quantise,
       .ternary_matmul = avx2::ternary_matmul,
       .dense_matmul = avx2::dense_matmul,
+      .int8_scan = avx2::int8_scan,
       .decode = avx2::decode,
       .rope = avx2::rope,
       .kv_store = avx2::kv_store,

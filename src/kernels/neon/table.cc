@@ -11,6 +11,7 @@ const KernelTable& neon_table() {
       .rms_norm_quantise = neon::rms_norm_quantise,
       .ternary_matmul = neon::ternary_matmul,
       .dense_matmul = neon::dense_matmul,
+      .int8_scan = neon::int8_scan,
       .decode = neon::decode,
       .rope = neon::rope,
       .kv_store = neon::kv_store,

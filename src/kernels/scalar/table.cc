@@ -11,6 +11,7 @@ const KernelTable& scalar_table() {
       .rms_norm_quantise = scalar::rms_norm_quantise,
       .ternary_matmul = scalar::ternary_matmul,
       .dense_matmul = scalar::dense_matmul,
+      .int8_scan = scalar::int8_scan,
       .decode = scalar::decode,
       .rope = scalar::rope,
       .kv_store = scalar::kv_store,

@@ -115,9 +115,10 @@ class Bench {
   double pass(const BenchRow& row) {
     const auto start = std::chrono::steady_clock::now();
     if (row.prompt > 0) engine_.evaluate(session_, part(row.depth, row.prompt));
+    const LogitQuery sampled{.count = SamplingParams().top_k};  // what the default sampling settings need
     for (std::int64_t i = 0; i < row.generated; ++i) {
       stop_if_interrupted();
-      engine_.evaluate(session_, part(row.depth + i, 1));
+      engine_.evaluate(session_, part(row.depth + i, 1), sampled);
     }
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     truncate(row.depth);

@@ -107,7 +107,9 @@ std::uint64_t Engine::kv_bytes_per_token() const {
 std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
   const PreparedModel& model = parts_->model;
   const std::uint64_t looked_up = model.output.parts().empty() ? 0 : model.token_embd.bytes();
-  return model.bytes() - looked_up + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
+  // Where the head is scanned, its few exact rows do not count.
+  const std::uint64_t not_read = model.head_scan.usable() ? model.head().bytes() : 0;
+  return model.bytes() - looked_up - not_read + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
 }
 
 std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {
@@ -138,7 +140,8 @@ Session Engine::new_session() const {
   return {std::make_unique<KvCache>(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim, parts_->n_ctx), {}};
 }
 
-std::span<const float> Engine::evaluate(Session& session, std::span<const TokenId> ids) {
+// Runs `ids` behind the session; returns the last one's row in the last batch.
+std::int64_t Engine::append(Session& session, std::span<const TokenId> ids) {
   if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
   Transformer& transformer = *parts_->transformer;
   std::vector<BatchToken> batch;
@@ -154,7 +157,12 @@ std::span<const float> Engine::evaluate(Session& session, std::span<const TokenI
     session.ids.insert(session.ids.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
     ids = ids.subspan(count);
   }
-  return transformer.logits(static_cast<std::int64_t>(batch.size()) - 1, 1);
+  return static_cast<std::int64_t>(batch.size()) - 1;
+}
+
+LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query) {
+  const std::int64_t row = append(session, ids);
+  return parts_->transformer->find_logits(row, query);
 }
 
 void Engine::check_ids(std::span<const TokenId> ids) const {
@@ -193,8 +201,8 @@ void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const Logi
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.
-std::optional<std::span<const float>> Engine::prefill(Session& session, const GenerateRequest& request,
-                                                      const GenerateCallbacks& callbacks, Timings& timings) {
+std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
+                                        const GenerateCallbacks& callbacks, Timings& timings) {
   const auto same = std::mismatch(session.ids.begin(), session.ids.end(), request.prompt.begin(), request.prompt.end());
   auto shared = static_cast<std::size_t>(same.first - session.ids.begin());
   shared = std::min(shared, request.prompt.size() - 1);  // the last token's logits are needed
@@ -208,10 +216,10 @@ std::optional<std::span<const float>> Engine::prefill(Session& session, const Ge
   while (true) {
     if (request.cancel != nullptr && *request.cancel) return std::nullopt;
     const auto part = rest.first(std::min(step, rest.size()));
-    const std::span<const float> logits = evaluate(session, part);
+    const std::int64_t row = append(session, part);
     rest = rest.subspan(part.size());
     if (callbacks.on_prefill) callbacks.on_prefill(total - rest.size(), total);
-    if (rest.empty()) return logits;
+    if (rest.empty()) return parts_->transformer->find_logits(row, query);
   }
 }
 
@@ -228,7 +236,7 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     if (callbacks.on_text) callbacks.on_text(piece, id);
   };
   const auto start = std::chrono::steady_clock::now();
-  std::optional<std::span<const float>> logits = prefill(session, request, callbacks, result.timings);
+  std::optional<LogitSet> logits = prefill(session, request, sampler.query(request.prompt), callbacks, result.timings);
   result.timings.prompt_seconds = seconds_since(start);
   result.finish_reason = logits ? FinishReason::length : FinishReason::cancelled;
 
@@ -253,7 +261,9 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
       result.finish_reason = FinishReason::stop;
       break;
     }
-    if (static_cast<std::int64_t>(result.ids.size()) < limit) logits = evaluate(session, {&history.back(), 1});
+    if (static_cast<std::int64_t>(result.ids.size()) < limit) {
+      logits = evaluate(session, {&history.back(), 1}, sampler.query(history));
+    }
   }
   if (decoder && !stops.stopped()) {
     const std::string rest = stops.put(decoder->finish()) + stops.finish();

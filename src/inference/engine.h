@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "inference/kv_cache.h"
+#include "inference/logits.h"
 #include "inference/sampler.h"
 #include "models/model_config.h"
 #include "tokenizers/tokenizer.h"
@@ -101,8 +102,8 @@ class Engine {
   // n_ctx.
   GenerateResult generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks = {});
 
-  // Appends `ids` to the session; returns the logits (n_vocab) of the last position, valid until the next call.
-  std::span<const float> evaluate(Session& session, std::span<const TokenId> ids);
+  // Appends `ids` to the session; returns the last position's logits, all or what `query` asks for, valid until the next call.
+  LogitSet evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query = {});
 
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
@@ -112,8 +113,9 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   void check_ids(std::span<const TokenId> ids) const;
-  std::optional<std::span<const float>> prefill(Session& session, const GenerateRequest& request,
-                                                const GenerateCallbacks& callbacks, Timings& timings);
+  std::int64_t append(Session& session, std::span<const TokenId> ids);
+  std::optional<LogitSet> prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
+                                  const GenerateCallbacks& callbacks, Timings& timings);
   std::unique_ptr<Parts> parts_;
 };
 

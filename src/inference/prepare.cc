@@ -77,6 +77,7 @@ PreparedLayer prepare_layer(Preparation& preparation, const LayerTensors& tensor
 
 std::uint64_t PreparedModel::bytes() const {
   std::uint64_t total = token_embd.bytes() + output.bytes() + output_norm.size() * sizeof(float);
+  if (head_scan.usable()) total += head_scan.bytes();
   for (const PreparedLayer& layer : layers) {
     for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
     for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm})
@@ -92,6 +93,7 @@ PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(s
   prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));
   preparation.add_dense(prepared.token_embd, model.token_embd());
   if (model.output()) preparation.add_dense(prepared.output, *model.output());
+  prepared.head_scan = HeadScan(prepared.head().parts().front().dense, pool);
   prepared.output_norm = preparation.vector(model.output_norm());
   for (const LayerTensors& tensors : model.layers()) prepared.layers.push_back(prepare_layer(preparation, tensors));
   return prepared;

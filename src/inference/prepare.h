@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "inference/head_scan.h"
 #include "inference/linear.h"
 #include "models/model.h"
 
@@ -25,6 +26,7 @@ struct PreparedModel {
   ModelConfig config;
   Linear token_embd;                // one dense part (n_vocab, n_embd)
   Linear output;                    // the same; without parts when the head is token_embd
+  HeadScan head_scan;               // of head(); not usable for small ones
   std::vector<float> output_norm;   // (n_embd)
   std::vector<float> rope_inverse;  // (rope_dim / 2) inverse frequencies, scaling included
   std::vector<PreparedLayer> layers;

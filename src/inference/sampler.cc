@@ -51,21 +51,36 @@ void check(const SamplingParams& params, std::int64_t n_vocab) {
 }
 
 Sampler::Sampler(SamplingParams params, std::int64_t n_vocab, std::uint64_t sequence)
-    : params_(std::move(params)),
-      sequence_(sequence),
-      logits_(static_cast<std::size_t>(n_vocab)),
-      counts_(static_cast<std::size_t>(n_vocab)) {
+    : params_(std::move(params)), sequence_(sequence), counts_(static_cast<std::size_t>(n_vocab)) {
   check(params_, n_vocab);
 }
 
-TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> history, std::uint64_t position) {
+std::span<const TokenId> Sampler::window(std::span<const TokenId> history) const {
+  const auto most = params_.repeat_last_n < 0 ? history.size() : static_cast<std::size_t>(params_.repeat_last_n);
+  return history.last(std::min(history.size(), most));
+}
+
+LogitQuery Sampler::query(std::span<const TokenId> history) const {
+  const bool greedy = params_.temperature == 0;
+  // Without top-k, typical and top-p weigh every token against the sum of all, and nothing but min-p ends the tail.
+  const bool cut_by_min_p = params_.typical_p >= 1 && params_.top_p >= 1 && params_.min_p > 0;
+  if (!greedy && params_.top_k == 0 && !cut_by_min_p) return {};
+  LogitQuery query;
+  for (const auto& [id, bias] : params_.logit_bias) query.also.push_back(id);
+  const bool penalises = params_.repeat_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0;
+  if (penalises) query.also.insert(query.also.end(), window(history).begin(), window(history).end());
+  // Each changed logit can push out one of the highest.
+  query.count = (greedy || params_.top_k == 0 ? 1 : params_.top_k) + static_cast<std::int64_t>(query.also.size());
+  // A little more than -ln(min_p), for the rounding of weights to integers.
+  if (!greedy && params_.top_k == 0) query.margin = static_cast<float>(-log_f64(static_cast<double>(params_.min_p))) + 0.01f;
+  return query;
+}
+
+TokenId Sampler::sample(const LogitSet& logits, std::span<const TokenId> history, std::uint64_t position) {
   adjust(logits, history);
   const TokenId best = greedy();
   if (params_.temperature == 0) return best;
-  candidates_.clear();
-  for (std::size_t i = 0; i < logits_.size(); ++i) {
-    if (logits_[i] > -INFINITY) candidates_.push_back({static_cast<TokenId>(i), logits_[i], 0});
-  }
+  std::erase_if(candidates_, [](const Candidate& c) { return !(c.logit > -INFINITY); });
   sorted_ = 0;
   keep_top_k();
   weigh(1.0f);
@@ -76,37 +91,48 @@ TokenId Sampler::sample(std::span<const float> logits, std::span<const TokenId> 
   return draw(counter_random(params_.seed, sequence_, position));
 }
 
-// logits_ = logits + bias with penalties; +infinity counts as broken too, since softmax has no answer for it.
-void Sampler::adjust(std::span<const float> logits, std::span<const TokenId> history) {
-  bool any = false;
-  for (std::size_t i = 0; i < logits_.size(); ++i) {
-    if (std::isnan(logits[i]) || logits[i] == INFINITY)
-      fail(ErrorKind::runtime, "model output is invalid: the logit of token {} is {}", i, logits[i]);
-    logits_[i] = logits[i];
+// candidates_ = logits + bias with penalties; +infinity counts as broken too, since softmax has no answer for it.
+void Sampler::adjust(const LogitSet& logits, std::span<const TokenId> history) {
+  candidates_.clear();
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const float logit = logits.values[i];
+    if (std::isnan(logit) || logit == INFINITY)
+      fail(ErrorKind::runtime, "model output is invalid: the logit of token {} is {}", logits.id(i), logit);
+    candidates_.push_back({logits.id(i), logit, 0});
   }
-  for (const auto& [id, bias] : params_.logit_bias) logits_[static_cast<std::size_t>(id)] += bias;
-  penalise(history);
-  for (const float logit : logits_) any = any || logit > -INFINITY;
+  for (const auto& [id, bias] : params_.logit_bias) {
+    if (float* logit = find(id)) *logit += bias;
+  }
+  penalise(window(history));
+  const bool any = std::any_of(candidates_.begin(), candidates_.end(), [](const Candidate& c) { return c.logit > -INFINITY; });
   if (!any) fail(ErrorKind::runtime, "no token is left to choose: every logit is -infinity");
 }
 
-void Sampler::penalise(std::span<const TokenId> history) {
-  const auto window =
-      params_.repeat_last_n < 0 ? history.size() : std::min(history.size(), static_cast<std::size_t>(params_.repeat_last_n));
-  const auto recent = history.last(window);
+// The logit of a candidate while they are still in the order of their ids; null when it is none.
+float* Sampler::find(TokenId id) {
+  if (candidates_.size() == counts_.size()) return &candidates_[static_cast<std::size_t>(id)].logit;
+  const auto found = std::lower_bound(candidates_.begin(), candidates_.end(), id,
+                                      [](const Candidate& c, TokenId wanted) { return c.id < wanted; });
+  return found == candidates_.end() || found->id != id ? nullptr : &found->logit;
+}
+
+void Sampler::penalise(std::span<const TokenId> recent) {
   for (const TokenId id : recent) ++counts_[static_cast<std::size_t>(id)];
   for (const TokenId id : recent) {
-    const auto i = static_cast<std::size_t>(id);
-    if (counts_[i] == 0) continue;  // done at its first occurrence
-    float& logit = logits_[i];
-    logit = logit > 0 ? logit / params_.repeat_penalty : logit * params_.repeat_penalty;
-    logit -= static_cast<float>(counts_[i]) * params_.frequency_penalty + params_.presence_penalty;
-    counts_[i] = 0;
+    std::int32_t& count = counts_[static_cast<std::size_t>(id)];
+    if (count == 0) continue;  // done at its first occurrence
+    if (float* logit = find(id)) {
+      *logit = *logit > 0 ? *logit / params_.repeat_penalty : *logit * params_.repeat_penalty;
+      *logit -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
+    }
+    count = 0;
   }
 }
 
+// The highest logit, the lowest id on a tie.
 TokenId Sampler::greedy() const {
-  return static_cast<TokenId>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
+  const auto lower = [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; };
+  return std::max_element(candidates_.begin(), candidates_.end(), lower)->id;
 }
 
 // Puts at least the `count` best candidates in order. Equal logits are ordered by id, so the order is the same everywhere.

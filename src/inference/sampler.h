@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "inference/logits.h"
 #include "tokenizers/tokenizer.h"
 
 namespace bitnet {
@@ -37,9 +38,12 @@ class Sampler {
   // Throws what check() throws.
   Sampler(SamplingParams params, std::int64_t n_vocab, std::uint64_t sequence = 0);
 
-  // `logits` (n_vocab); `history` = prompt and generated tokens so far, oldest first; `position` counts generated tokens.
-  // Throws Error{runtime} when a logit is NaN or none is finite.
-  TokenId sample(std::span<const float> logits, std::span<const TokenId> history, std::uint64_t position);
+  // The logits that sample() needs behind `history`: with these it gives the token that all of them would give.
+  LogitQuery query(std::span<const TokenId> history) const;
+
+  // `logits` of all tokens, or an answer to query(); `history` = prompt and generated tokens so far, oldest first; `position`
+  // counts generated tokens. Throws Error{runtime} when a logit is NaN or none is finite.
+  TokenId sample(const LogitSet& logits, std::span<const TokenId> history, std::uint64_t position);
 
   const SamplingParams& params() const { return params_; }
 
@@ -49,8 +53,10 @@ class Sampler {
     float logit;
     std::uint64_t weight;  // exp(logit - best logit) * 2^40
   };
-  void adjust(std::span<const float> logits, std::span<const TokenId> history);
-  void penalise(std::span<const TokenId> history);
+  std::span<const TokenId> window(std::span<const TokenId> history) const;
+  void adjust(const LogitSet& logits, std::span<const TokenId> history);
+  void penalise(std::span<const TokenId> recent);
+  float* find(TokenId id);
   TokenId greedy() const;
   void sort_prefix(std::size_t count);
   void weigh(float temperature);
@@ -63,9 +69,9 @@ class Sampler {
 
   SamplingParams params_;
   std::uint64_t sequence_;
-  std::vector<float> logits_;          // (n_vocab) after bias and penalties
-  std::vector<std::int32_t> counts_;   // (n_vocab) occurrences in the window; all zero between calls
-  std::vector<Candidate> candidates_;  // the first sorted_ in descending order, lower ids first among equals
+  std::vector<std::int32_t> counts_;  // (n_vocab) occurrences in the window; all zero between calls
+  std::vector<Candidate>
+      candidates_;  // by id at first; then the first sorted_ in descending order, lower ids first among equals
   std::size_t sorted_ = 0;
 };
 

@@ -210,4 +210,15 @@ std::span<const float> Transformer::logits(std::int64_t first, std::int64_t coun
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};
 }
 
+LogitSet Transformer::find_logits(std::int64_t row, const LogitQuery& query) {
+  const ModelConfig& c = model_.config;
+  if (query.count > 0 && model_.head_scan.usable()) {
+    float* normed = normed_.as<float>();
+    kernels_.rms_norm(x_.as<float>() + row * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd, normed);
+    const DenseMatrix& head = model_.head().parts().front().dense;
+    if (const auto found = model_.head_scan.find(head, normed, query, kernels_, pool_, scratch_, head_memory_)) return *found;
+  }
+  return {{}, logits(row, 1)};
+}
+
 }  // namespace bitnet

@@ -19,7 +19,8 @@ struct BatchToken {
   std::int64_t position;
 };
 
-// Keeps a reference to the model, the kernels and the pool. Not thread safe.
+// Keeps a reference to the model, the kernels and the pool. Not thread
+// safe.
 class Transformer {
  public:
   Transformer(const PreparedModel& model, const KernelTable& kernels, ThreadPool& pool, std::int64_t max_tokens);
@@ -33,6 +34,9 @@ class Transformer {
   // call.
   static constexpr std::int64_t head_rows = 8;
   std::span<const float> logits(std::int64_t first, std::int64_t count);
+
+  // What `query` asks for of row `row` of the last batch, with the bits of logits(); valid until the next call.
+  LogitSet find_logits(std::int64_t row, const LogitQuery& query);
 
  private:
   void embed();
@@ -59,7 +63,8 @@ class Transformer {
   Buffer queries_, attended_;                             // (n_head_kv, tokens, n_head / n_head_kv, head_dim)
   Buffer attention_max_, attention_sum_;                  // (n_head_kv, tokens, n_head / n_head_kv)
   Buffer hidden_;                                         // (tokens, n_head * head_dim or n_ff)
-  Buffer logits_;                                         // (head_rows, n_vocab)
+  HeadScan::Memory head_memory_;
+  Buffer logits_;  // (head_rows, n_vocab)
 };
 
 }  // namespace bitnet

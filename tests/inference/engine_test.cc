@@ -149,7 +149,7 @@ TEST_F(EngineTest, LogitsMatchEvaluate) {
   engine->logits(ids, 2, [&](std::int64_t, std::span<const float> row) { last.assign(row.begin(), row.end()); });
   Session session = engine->new_session();
   const auto logits = engine->evaluate(session, ids);
-  EXPECT_EQ(std::vector<float>(logits.begin(), logits.end()), last);
+  EXPECT_EQ(std::vector<float>(logits.values.begin(), logits.values.end()), last);
 }
 
 TEST_F(EngineTest, NotANumberInTheWeightsEndsTheRequestOnly) {

@@ -22,7 +22,7 @@ std::vector<double> frequencies(const SamplingParams& params, const std::vector<
   Sampler sampler(params, static_cast<std::int64_t>(logits.size()));
   std::vector<double> counts(logits.size());
   for (int i = 0; i < draws; ++i)
-    ++counts[static_cast<std::size_t>(sampler.sample(logits, history, static_cast<std::uint64_t>(i)))];
+    ++counts[static_cast<std::size_t>(sampler.sample({{}, logits}, history, static_cast<std::uint64_t>(i)))];
   for (double& c : counts) c /= draws;
   return counts;
 }
@@ -50,7 +50,7 @@ TEST(Sampler, GreedyTakesTheLowestIdOfATie) {
   SamplingParams p;
   p.temperature = 0;
   Sampler sampler(p, 4);
-  EXPECT_EQ(sampler.sample(std::vector<float>{1, 3, 3, 2}, {}, 0), 1);
+  EXPECT_EQ(sampler.sample({{}, std::vector<float>{1, 3, 3, 2}}, {}, 0), 1);
 }
 
 TEST(Sampler, TopKKeepsTheBestAndTheLowestIdOfATie) {
@@ -88,7 +88,7 @@ TEST(Sampler, PenaltiesLookAtTheWindow) {
   const std::vector<TokenId> history = {0, 1, 1, 0};
   const auto pick = [&] {
     Sampler sampler(p, 3);
-    return sampler.sample(logits, history, 0);
+    return sampler.sample({{}, logits}, history, 0);
   };
   p.repeat_last_n = 1, p.presence_penalty = 0.5f;
   EXPECT_EQ(pick(), 1) << "only token 0 is in the window";
@@ -117,9 +117,9 @@ TEST(Sampler, DependsOnSeedSequenceAndPositionOnly) {
   Sampler a(p, 1000), b(p, 1000), other_sequence(p, 1000, 1);
   int differ = 0;
   for (std::uint64_t i = 0; i < 100; ++i) {
-    const TokenId id = a.sample(logits, {}, i);
-    differ += id != other_sequence.sample(logits, {}, i);
-    EXPECT_EQ(b.sample(logits, {}, 99 - i), a.sample(logits, {}, 99 - i));
+    const TokenId id = a.sample({{}, logits}, {}, i);
+    differ += id != other_sequence.sample({{}, logits}, {}, i);
+    EXPECT_EQ(b.sample({{}, logits}, {}, 99 - i), a.sample({{}, logits}, {}, 99 - i));
   }
   EXPECT_GT(differ, 50);
 }
@@ -134,15 +134,15 @@ TEST(Sampler, StepsThatSortLazilyEqualAFullSort) {
   for (float& l : logits) l = static_cast<float>(random() % 4096) * 0x1p-9f;
   logits[5000] = -INFINITY;
   Sampler lazy(p, 5001), full(all, 5001);
-  for (std::uint64_t i = 0; i < 200; ++i) ASSERT_EQ(lazy.sample(logits, {}, i), full.sample(logits, {}, i));
+  for (std::uint64_t i = 0; i < 200; ++i) ASSERT_EQ(lazy.sample({{}, logits}, {}, i), full.sample({{}, logits}, {}, i));
 }
 
 TEST(Sampler, RefusesBrokenLogits) {
   Sampler sampler(everything(), 3);
-  EXPECT_THAT([&] { sampler.sample(std::vector<float>{1, NAN, 2}, {}, 0); },
+  EXPECT_THAT([&] { sampler.sample({{}, std::vector<float>{1, NAN, 2}}, {}, 0); },
               testing::ThrowsMessage<Error>(testing::HasSubstr("logit of token 1 is nan")));
-  EXPECT_THROW(sampler.sample(std::vector<float>{1, INFINITY, 2}, {}, 0), Error);
-  EXPECT_THROW(sampler.sample(std::vector<float>{-INFINITY, -INFINITY, -INFINITY}, {}, 0), Error);
+  EXPECT_THROW(sampler.sample({{}, std::vector<float>{1, INFINITY, 2}}, {}, 0), Error);
+  EXPECT_THROW(sampler.sample({{}, std::vector<float>{-INFINITY, -INFINITY, -INFINITY}}, {}, 0), Error);
 }
 
 TEST(SamplingParams, NamesTheFieldOutOfBounds) {

@@ -1,0 +1,173 @@
+// Scans, bounds, and multiplies what is left.
+#include "inference/head_scan.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "common/checked.h"
+
+namespace bitnet {
+namespace {
+
+constexpr std::int64_t scan_unit = 32;         // int8_scan wants columns in multiples of it
+constexpr std::int64_t least_rows = 2048;      // below, the full head costs no more
+constexpr std::int64_t admitted_fraction = 8;  // of the rows may be multiplied exactly; above, the full head is cheaper
+constexpr double largest_row = 1e6, largest_input = 1e30;  // norms; nothing overflows below them
+constexpr double up = 1 + 1e-6;                            // covers the rounding of what bounds are computed with
+
+double norm(const float* x, std::int64_t n) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return std::sqrt(sum);
+}
+
+float rounded_up(double x) { return static_cast<float>(x * up); }
+
+}  // namespace
+
+// The scanned value of row r is dots[r] * scales[r] * scale; logits differ from it by at most of_residual * residuals[r] +
+// of_norm * norms[r].
+struct HeadScan::Input {
+  float scale = 0, of_residual = 0, of_norm = 0;
+  bool finite = false;
+};
+
+HeadScan::HeadScan(const DenseMatrix& head, ThreadPool& pool) : rows_(head.rows), cols_(head.cols) {
+  if (rows_ < least_rows || cols_ > 1 << 20) return;
+  padded_ = round_up(cols_, scan_unit);
+  quants_ = Buffer(static_cast<std::size_t>(rows_ * padded_));
+  for (auto* per_row : {&scales_, &norms_, &residuals_}) per_row->resize(static_cast<std::size_t>(rows_));
+  std::atomic<bool> finite{true};
+  pool.split(rows_, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> row(static_cast<std::size_t>(cols_));
+    for (std::int64_t r = begin; r < end; ++r) {
+      scalar_table().decode(head.type, head.data + r * head.row_bytes, cols_, row.data());
+      if (!quantise_row(row.data(), r)) finite = false;
+    }
+  });
+  usable_ = finite;
+}
+
+std::uint64_t HeadScan::bytes() const { return quants_.size() + 3 * scales_.size() * sizeof(float); }
+
+// False when an element is not finite, or so large that products might overflow.
+bool HeadScan::quantise_row(const float* row, std::int64_t index) {
+  float largest = 0;
+  for (std::int64_t c = 0; c < cols_; ++c) largest = std::max(largest, std::fabs(row[c]));
+  const float scale = largest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
+  const double row_norm = norm(row, cols_);
+  if (!(row_norm <= largest_row) || !std::isfinite(inverse)) return false;
+  std::int8_t* quants = quants_.as<std::int8_t>() + index * padded_;
+  double residual = 0;
+  for (std::int64_t c = 0; c < cols_; ++c) {
+    const float rounded = std::clamp(std::nearbyint(row[c] * inverse), -127.0f, 127.0f);
+    quants[c] = static_cast<std::int8_t>(rounded);
+    const double left = static_cast<double>(row[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
+    residual += left * left;
+  }
+  const auto i = static_cast<std::size_t>(index);
+  scales_[i] = scale, norms_[i] = rounded_up(row_norm), residuals_[i] = rounded_up(std::sqrt(residual));
+  return true;
+}
+
+HeadScan::Input HeadScan::quantise_input(const float* x, Memory& memory) const {
+  memory.x.assign(static_cast<std::size_t>(padded_), 0);
+  const double x_norm = norm(x, cols_);
+  float largest = 0;
+  for (std::int64_t c = 0; c < cols_; ++c) largest = std::max(largest, std::fabs(x[c]));
+  if (!(x_norm <= largest_input) || !(largest > 1e-30f)) return {};
+  // So large that no sum of 127 * quant over the columns passes 31 bits.
+  const auto most = static_cast<float>(std::min<std::int64_t>(32767, ((std::int64_t{1} << 31) - 1) / (127 * cols_)));
+  const float scale = largest / most;
+  double error = 0;
+  for (std::int64_t c = 0; c < cols_; ++c) {
+    const float rounded = std::clamp(std::nearbyint(x[c] / scale), -most, most);
+    memory.x[static_cast<std::size_t>(c)] = static_cast<std::int16_t>(rounded);
+    const double left = static_cast<double>(x[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
+    error += left * left;
+  }
+  error = std::sqrt(error);
+  // The exact head adds cols / 16 products in a lane and 4 levels of a tree; the scan rounds a few times more.
+  const double rounding = static_cast<double>(cols_ / 16 + 32) * 0x1p-24;
+  return {scale, rounded_up(x_norm + error), rounded_up(error + rounding * (x_norm + error)), true};
+}
+
+// Fills memory.upper and returns what at least `count` logits reach.
+float HeadScan::scan(const Input& input, std::int64_t count, const KernelTable& kernels, ThreadPool& pool,
+                     Memory& memory) const {
+  memory.dots.resize(static_cast<std::size_t>(rows_)), memory.upper.resize(static_cast<std::size_t>(rows_));
+  constexpr std::int64_t block = 64;  // rows whose sums stay in the first cache
+  std::vector<std::vector<float>> best(static_cast<std::size_t>(pool.threads()));
+  pool.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(rows_, block, part, parts);
+    std::vector<float>& lowest = best[static_cast<std::size_t>(part)];  // a heap whose first is the least of the best
+    lowest.reserve(static_cast<std::size_t>(count) + 1);
+    for (std::int64_t first = begin; first < end; first += block) {
+      const std::int64_t last = std::min(first + block, end);
+      kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, memory.x.data(), memory.dots.data());
+      for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) {
+        const float value = static_cast<float>(memory.dots[i]) * scales_[i] * input.scale;
+        const float bound = input.of_residual * residuals_[i] + input.of_norm * norms_[i];
+        memory.upper[i] = value + bound;
+        const float lower = value - bound;
+        if (static_cast<std::int64_t>(lowest.size()) == count && lower <= lowest.front()) continue;
+        lowest.push_back(lower);
+        std::push_heap(lowest.begin(), lowest.end(), std::greater<>());
+        if (static_cast<std::int64_t>(lowest.size()) <= count) continue;
+        std::pop_heap(lowest.begin(), lowest.end(), std::greater<>());
+        lowest.pop_back();
+      }
+    }
+  });
+  std::vector<float> all;
+  for (const auto& part : best) all.insert(all.end(), part.begin(), part.end());
+  const auto wanted = all.begin() + static_cast<std::ptrdiff_t>(count - 1);
+  std::nth_element(all.begin(), wanted, all.end(), std::greater<>());
+  return *wanted;
+}
+
+// memory.ids = the rows that may reach `least` and those asked for, in order; false when they are too many.
+bool HeadScan::admit(float least, const LogitQuery& query, ThreadPool& pool, Memory& memory) const {
+  const auto most = static_cast<std::size_t>(rows_ / admitted_fraction);
+  std::vector<std::vector<TokenId>> found(static_cast<std::size_t>(pool.threads()));
+  pool.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(rows_, 1, part, parts);
+    std::vector<TokenId>& ids = found[static_cast<std::size_t>(part)];
+    for (std::int64_t r = begin; r < end && ids.size() <= most; ++r) {
+      if (memory.upper[static_cast<std::size_t>(r)] >= least) ids.push_back(static_cast<TokenId>(r));
+    }
+  });
+  memory.ids.clear();
+  for (const auto& part : found) memory.ids.insert(memory.ids.end(), part.begin(), part.end());
+  memory.ids.insert(memory.ids.end(), query.also.begin(), query.also.end());
+  std::sort(memory.ids.begin(), memory.ids.end());
+  memory.ids.erase(std::unique(memory.ids.begin(), memory.ids.end()), memory.ids.end());
+  return memory.ids.size() <= most;
+}
+
+std::optional<LogitSet> HeadScan::find(const DenseMatrix& head, const float* x, const LogitQuery& query,
+                                       const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch,
+                                       Memory& memory) const {
+  if (!usable_ || query.count < 1 || query.count > rows_ / admitted_fraction) return std::nullopt;
+  const Input input = quantise_input(x, memory);
+  if (!input.finite) return std::nullopt;
+  const float reached = scan(input, query.count, kernels, pool, memory);
+  const float least = reached - query.margin;
+  if (!admit(std::nextafter(least, -std::numeric_limits<float>::infinity()), query, pool, memory)) {
+    return std::nullopt;
+  }
+  memory.values.resize(memory.ids.size());
+  pool.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(memory.ids.size()), 1, part, parts);
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const DenseMatrix row{head.type, head.data + memory.ids[i] * head.row_bytes, 1, head.cols, head.row_bytes};
+      kernels.dense_matmul(row, 0, 1, x, 1, head.cols, &memory.values[i], 1, scratch[static_cast<std::size_t>(part)].data());
+    }
+  });
+  return LogitSet{memory.ids, memory.values};
+}
+
+}  // namespace bitnet

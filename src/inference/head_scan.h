@@ -1,0 +1,59 @@
+// HeadScan: which tokens have the highest logits? An int8 copy of the head is scanned, and the few rows that a proven bound
+// admits are multiplied exactly.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "common/buffer.h"
+#include "common/thread_pool.h"
+#include "inference/logits.h"
+#include "kernels/kernel_table.h"
+
+namespace bitnet {
+
+// Every logit it gives has the bits of the full head. The bound: a row e = s q + r, with q int8, and an input x = t p + d, with
+// p of 16 bits, differ from the scanned s t (q . p) by |r . x + s q . d| <= |r| |x| + (|e| + |r|) |d| (Cauchy and Schwarz), and
+// the rounding of the float32 sum by at most (cols / 16 + 16) 2^-24 |e| |x|.
+// Immutable once made.
+class HeadScan {
+ public:
+  HeadScan() = default;
+
+  // Reads every row of `head` once, on the pool's threads; keeps no reference to it. Not usable where a row is not finite, has
+  // more than 2^20 columns, or where the head is so small that the full one is as good.
+  HeadScan(const DenseMatrix& head, ThreadPool& pool);
+
+  bool usable() const { return usable_; }
+  std::uint64_t bytes() const;  // that one find() reads, and that are kept
+
+  // What find() works with and answers from; one per caller.
+  struct Memory {
+    std::vector<std::int16_t> x;     // (padded columns)
+    std::vector<std::int32_t> dots;  // (rows)
+    std::vector<float> upper;        // (rows) no logit is above it
+    std::vector<TokenId> ids;        // of the last answer
+    std::vector<float> values;
+  };
+
+  // `x` (cols) is the head's input. nullopt where the bound admits too many rows, or x is not finite: the full head is needed.
+  // The result is valid until `memory` is used again. `scratch` as for kernels, one per thread.
+  std::optional<LogitSet> find(const DenseMatrix& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
+                               ThreadPool& pool, std::vector<Buffer>& scratch, Memory& memory) const;
+
+ private:
+  struct Input;  // an input in 16 bits, and what its rounding can change
+  bool quantise_row(const float* row, std::int64_t index);
+  Input quantise_input(const float* x, Memory& memory) const;
+  float scan(const Input& input, std::int64_t count, const KernelTable& kernels, ThreadPool& pool, Memory& memory) const;
+  bool admit(float least, const LogitQuery& query, ThreadPool& pool, Memory& memory) const;
+
+  bool usable_ = false;
+  std::int64_t rows_ = 0, cols_ = 0, padded_ = 0;
+  Buffer quants_;                         // (rows, padded) int8
+  std::vector<float> scales_;             // (rows)
+  std::vector<float> norms_, residuals_;  // (rows) |e| and |r|, rounded up
+};
+
+}  // namespace bitnet

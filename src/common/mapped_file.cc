@@ -13,43 +13,37 @@
 #include "common/error.h"
 
 namespace bitnet {
-namespace {
-
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
-};
-
-}  // namespace
 
 MappedFile MappedFile::open(const std::string& path) {
   const std::string shown = printable(path, 512);
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) {
+  MappedFile file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), path);
+  if (file.fd_ < 0) {
     const bool missing = errno == ENOENT || errno == ENOTDIR;
     fail(missing ? ErrorKind::not_found : ErrorKind::io, "{}: cannot open: {}", shown, std::strerror(errno));
   }
   struct stat status;
-  if (fstat(file.fd, &status) != 0) fail(ErrorKind::io, "{}: cannot get its size: {}", shown, std::strerror(errno));
+  if (fstat(file.fd_, &status) != 0) fail(ErrorKind::io, "{}: cannot get its size: {}", shown, std::strerror(errno));
   if (S_ISDIR(status.st_mode)) fail(ErrorKind::unsupported, "{}: is a folder, give a GGUF file", shown);
   if (!S_ISREG(status.st_mode)) fail(ErrorKind::bad_model, "{}: is not a regular file", shown);
   if (status.st_size == 0) fail(ErrorKind::bad_model, "{}: is empty", shown);
   const auto size = static_cast<std::size_t>(status.st_size);
-  void* start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  void* start = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd_, 0);
   if (start == MAP_FAILED) fail(ErrorKind::io, "{}: cannot map {} bytes: {}", shown, size, std::strerror(errno));
-  return {{static_cast<const std::byte*>(start), size}, path};
+  file.bytes_ = {static_cast<const std::byte*>(start), size};
+  return file;
 }
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (fd_ >= 0) close(fd_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept : bytes_(std::exchange(other.bytes_, {})), path_(std::move(other.path_)) {}
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), bytes_(std::exchange(other.bytes_, {})), path_(std::move(other.path_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(fd_, other.fd_);
   std::swap(bytes_, other.bytes_);
   std::swap(path_, other.path_);
   return *this;

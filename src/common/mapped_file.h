@@ -19,13 +19,15 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  int descriptor() const { return fd_; }  // stays open as long as the map; not the caller's to close
 
   // Tells the system that the pages inside `part` of bytes() are not needed for now; their content stays readable.
   void discard(std::span<const std::byte> part) const;
 
  private:
-  MappedFile(std::span<const std::byte> bytes, std::string path) : bytes_(bytes), path_(std::move(path)) {}
+  MappedFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
 
+  int fd_ = -1;
   std::span<const std::byte> bytes_;
   std::string path_;
 };

@@ -2,6 +2,7 @@
 #include "common/thread_pool.h"
 
 #include <chrono>
+#include <utility>
 
 namespace bitnet {
 namespace {
@@ -66,21 +67,31 @@ bool ThreadPool::take(int part, std::uint32_t phase) {
          taken.compare_exchange_strong(before, phase, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
-void ThreadPool::run_erased(Call call, const void* task) {
+void ThreadPool::run_erased(Call erased, const void* task) {
   const int threads = this->threads();
-  if (threads == 1) return call(task, 0, 1);
+  if (threads == 1) return erased(task, 0, 1);
   // No worker looks at these: every part of the last phase was taken and is done.
-  call_ = call, task_ = task;
+  call_ = erased, task_ = task;
   left_.store(static_cast<std::uint32_t>(threads - 1), std::memory_order_relaxed);
   const std::uint32_t phase = phase_.fetch_add(1, std::memory_order_seq_cst) + 1;
   phase_.notify_all();
-  call(task, 0, threads);
+  call(0);
   for (int part = 1; part < threads; ++part) {
     if (!take(part, phase)) continue;
-    call(task, part, threads);
+    call(part);
     left_.fetch_sub(1, std::memory_order_relaxed);
   }
   for (std::uint32_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_for_change(left_, left);
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void ThreadPool::call(int part) {
+  try {
+    call_(task_, part, threads());
+  } catch (...) {
+    const std::lock_guard lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
 }
 
 void ThreadPool::work(int thread) {
@@ -88,7 +99,7 @@ void ThreadPool::work(int thread) {
     seen = wait_for_change(phase_, seen);
     if (stop_.load(std::memory_order_relaxed)) return;
     if (!take(thread, seen)) continue;
-    call_(task_, thread, threads());
+    call(thread);
     if (left_.fetch_sub(1, std::memory_order_seq_cst) == 1) left_.notify_one();
   }
 }

@@ -3,14 +3,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
 namespace bitnet {
 
 // One part per thread; the caller is thread 0, so a pool of one has no workers. A worker that the machine does not run leaves
-// its part to the caller: other programs slow the pool down in proportion, they do not stop it. One run() at a time; tasks must
-// not throw.
+// its part to the caller: other programs slow the pool down in proportion, they do not stop it. One run() at a time.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // at least 1
@@ -21,7 +22,7 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(part, threads()) once for every part from 0 and returns when all are done: part i on thread i or on the caller,
-  // so that parts must not wait for each other. The cost is two cache-line exchanges while the workers spin (about 100
+  // so that parts must not wait for each other. Rethrows the first exception of a part after the last one has ended. The cost is two cache-line exchanges while the workers spin (about 100
   // microseconds after the last run), a wake-up once they have parked.
   template <class Task>
   void run(const Task& task) {
@@ -50,7 +51,8 @@ class ThreadPool {
     std::atomic<std::uint32_t> taken{0};
   };
 
-  void run_erased(Call call, const void* task);
+  void run_erased(Call erased, const void* task);
+  void call(int part);
   void work(int thread);
   bool take(int part, std::uint32_t phase);
 
@@ -58,6 +60,8 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   Call call_ = nullptr;
   const void* task_ = nullptr;
+  std::mutex error_mutex_;
+  std::exception_ptr error_;  // the first of the current run
   alignas(64) std::atomic<std::uint32_t> phase_{0};  // one more for every run, and for the end
   alignas(64) std::atomic<std::uint32_t> left_{0};   // parts of the current run that workers have taken or may take
   alignas(64) std::atomic<bool> stop_{false};

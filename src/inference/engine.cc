@@ -106,10 +106,10 @@ std::uint64_t Engine::kv_bytes_per_token() const {
 // Everything but an embedding table that is only looked up in.
 std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
   const PreparedModel& model = parts_->model;
-  const std::uint64_t looked_up = model.output.parts().empty() ? 0 : model.token_embd.bytes();
-  // Where the head is scanned, its few exact rows do not count.
-  const std::uint64_t not_read = model.head_scan.usable() ? model.head().bytes() : 0;
-  return model.bytes() - looked_up - not_read + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
+  // A scanned head's few exact rows do not count.
+  const std::uint64_t tables = model.token_embd.resident_bytes() + model.output.resident_bytes();
+  const std::uint64_t head = model.head_scan.usable() ? 0 : model.head().stored_bytes();
+  return model.bytes() - tables + head + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
 }
 
 std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {

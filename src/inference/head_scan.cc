@@ -148,8 +148,8 @@ bool HeadScan::admit(float least, const LogitQuery& query, ThreadPool& pool, Mem
   return memory.ids.size() <= most;
 }
 
-std::optional<LogitSet> HeadScan::find(const DenseMatrix& head, const float* x, const LogitQuery& query,
-                                       const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch,
+std::optional<LogitSet> HeadScan::find(const RowTable& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
+                                       ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
                                        Memory& memory) const {
   if (!usable_ || query.count < 1 || query.count > rows_ / admitted_fraction) return std::nullopt;
   const Input input = quantise_input(x, memory);
@@ -162,9 +162,10 @@ std::optional<LogitSet> HeadScan::find(const DenseMatrix& head, const float* x, 
   memory.values.resize(memory.ids.size());
   pool.run([&](int part, int parts) {
     const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(memory.ids.size()), 1, part, parts);
+    const auto thread = static_cast<std::size_t>(part);
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const DenseMatrix row{head.type, head.data + memory.ids[i] * head.row_bytes, 1, head.cols, head.row_bytes};
-      kernels.dense_matmul(row, 0, 1, x, 1, head.cols, &memory.values[i], 1, scratch[static_cast<std::size_t>(part)].data());
+      const DenseMatrix row = head.read(memory.ids[i], 1, rows[thread]);
+      kernels.dense_matmul(row, 0, 1, x, 1, cols_, &memory.values[i], 1, scratch[thread].data());
     }
   });
   return LogitSet{memory.ids, memory.values};

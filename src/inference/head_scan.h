@@ -9,6 +9,7 @@
 #include "common/buffer.h"
 #include "common/thread_pool.h"
 #include "inference/logits.h"
+#include "inference/row_table.h"
 #include "kernels/kernel_table.h"
 
 namespace bitnet {
@@ -38,9 +39,10 @@ class HeadScan {
   };
 
   // `x` (cols) is the head's input. nullopt where the bound admits too many rows, or x is not finite: the full head is needed.
-  // The result is valid until `memory` is used again. `scratch` as for kernels, one per thread.
-  std::optional<LogitSet> find(const DenseMatrix& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
-                               ThreadPool& pool, std::vector<Buffer>& scratch, Memory& memory) const;
+  // The result is valid until `memory` is used again. `rows` and `scratch` one per thread.
+  // Throws Error{io} when the head's file was changed.
+  std::optional<LogitSet> find(const RowTable& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
+                               ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch, Memory& memory) const;
 
  private:
   struct Input;  // an input in 16 bits, and what its rounding can change

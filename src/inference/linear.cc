@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <exception>
-#include <mutex>
 
 #include "common/checked.h"
 #include "common/error.h"
@@ -12,26 +10,6 @@
 #include "quantization/ternary.h"
 
 namespace bitnet {
-namespace {
-
-// Runs body(begin, end) on parts of [0, count) and rethrows the first exception: tasks of a pool must not throw themselves.
-template <class Body>
-void split_rethrowing(ThreadPool& pool, std::int64_t count, const Body& body) {
-  std::mutex mutex;
-  std::exception_ptr first;
-  pool.split(count, 1, [&](std::int64_t begin, std::int64_t end) {
-    try {
-      body(begin, end);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!first) first = std::current_exception();
-    }
-  });
-  if (first) std::rethrow_exception(first);
-}
-
-}  // namespace
-
 std::uint64_t Linear::bytes() const {
   std::uint64_t total = 0;
   for (const Part& part : parts_) total += part.bytes.size() + part.scales.size() * sizeof(float);
@@ -59,7 +37,7 @@ void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& po
   part.bytes = Buffer(static_cast<std::size_t>(ternary_lines_bytes(rows, cols_)));
   part.scales.assign(static_cast<std::size_t>(rows), scale);
   auto* lines = part.bytes.as<std::uint8_t>();
-  split_rethrowing(pool, rows, [&](std::int64_t begin, std::int64_t end) {
+  pool.split(rows, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols_));
     for (std::int64_t r = begin; r < end; ++r) {
       unpack_row(weight.view, weight.name, r, codes.data());

@@ -37,11 +37,9 @@ class Linear {
   // Throws Error{bad_model} naming the tensor, Error{too_big} without memory.
   void add(const WeightTensor& weight, ThreadPool& pool);
 
-  // Adds it as it is stored, also where it could be read as ternary: embeddings and heads are never quantised.
-  void add_dense(const WeightTensor& weight, ThreadPool& pool);
-
  private:
   void add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool);
+  void add_dense(const WeightTensor& weight, ThreadPool& pool);
 
   std::vector<Part> parts_;
   std::int64_t rows_ = 0, cols_ = 0;

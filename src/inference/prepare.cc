@@ -7,6 +7,12 @@
 namespace bitnet {
 namespace {
 
+DenseMatrix stored_matrix(const WeightTensor& weight) {
+  const Shape& shape = weight.view.shape;
+  const std::int64_t row_bytes = static_cast<std::int64_t>(weight.view.bytes.size()) / shape.rows();
+  return {weight.view.type, weight.view.bytes.data(), shape.rows(), shape.cols(), row_bytes};
+}
+
 class Preparation {
  public:
   Preparation(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
@@ -25,12 +31,12 @@ class Preparation {
     return values;
   }
 
-  // Embeddings are looked up and multiplied as they are stored; a ternary one of I2_S has no rows that can be decoded alone.
-  void add_dense(Linear& linear, const WeightTensor& weight) {
-    if (weight.view.type == DataType::i2_s)
-      fail(ErrorKind::unsupported, "tensor '{}' is I2_S, an embedding or head cannot be", printable(weight.name));
-    linear.add_dense(weight, pool_);
+  // Of the head, also what finds its highest rows.
+  RowTable table(const WeightTensor& weight, HeadScan* scan) {
+    RowTable table(weight, model_.file().map(), pool_);
+    if (scan != nullptr) *scan = HeadScan(stored_matrix(weight), pool_);
     finish(weight);
+    return table;
   }
 
  private:
@@ -76,7 +82,7 @@ PreparedLayer prepare_layer(Preparation& preparation, const LayerTensors& tensor
 }  // namespace
 
 std::uint64_t PreparedModel::bytes() const {
-  std::uint64_t total = token_embd.bytes() + output.bytes() + output_norm.size() * sizeof(float);
+  std::uint64_t total = token_embd.resident_bytes() + output.resident_bytes() + output_norm.size() * sizeof(float);
   if (head_scan.usable()) total += head_scan.bytes();
   for (const PreparedLayer& layer : layers) {
     for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
@@ -91,9 +97,9 @@ PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(s
   PreparedModel prepared;
   prepared.config = model.config();
   prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));
-  preparation.add_dense(prepared.token_embd, model.token_embd());
-  if (model.output()) preparation.add_dense(prepared.output, *model.output());
-  prepared.head_scan = HeadScan(prepared.head().parts().front().dense, pool);
+  HeadScan* scan = &prepared.head_scan;
+  prepared.token_embd = preparation.table(model.token_embd(), model.output() ? nullptr : scan);
+  if (model.output()) prepared.output = preparation.table(*model.output(), scan);
   prepared.output_norm = preparation.vector(model.output_norm());
   for (const LayerTensors& tensors : model.layers()) prepared.layers.push_back(prepare_layer(preparation, tensors));
   return prepared;

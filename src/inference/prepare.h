@@ -1,4 +1,4 @@
-// PreparedModel: a model file's weights in the form the transformer computes with, owned, independent of the file.
+// PreparedModel: a model file's weights in the form the transformer computes with.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 
 #include "inference/head_scan.h"
 #include "inference/linear.h"
+#include "inference/row_table.h"
 #include "models/model.h"
 
 namespace bitnet {
@@ -24,19 +25,19 @@ struct PreparedLayer {
 
 struct PreparedModel {
   ModelConfig config;
-  Linear token_embd;                // one dense part (n_vocab, n_embd)
-  Linear output;                    // the same; without parts when the head is token_embd
+  RowTable token_embd;              // (n_vocab, n_embd)
+  RowTable output;                  // the same; empty when the head is token_embd
   HeadScan head_scan;               // of head(); not usable for small ones
   std::vector<float> output_norm;   // (n_embd)
   std::vector<float> rope_inverse;  // (rope_dim / 2) inverse frequencies, scaling included
   std::vector<PreparedLayer> layers;
 
-  const Linear& head() const { return output.parts().empty() ? token_embd : output; }
-  std::uint64_t bytes() const;  // of all weights
+  const RowTable& head() const { return output.empty() ? token_embd : output; }
+  std::uint64_t bytes() const;  // of all weights in memory
 };
 
-// Copies everything out of the file and lets its pages go on the way, so that nothing later depends on the file. `progress` is
-// called with bytes done and total. Throws Error{bad_model} or Error{too_big}.
+// Copies everything out of the file but large row tables, and lets its pages go on the way. `progress` is called with bytes done
+// and total. Throws Error{bad_model}, Error{unsupported}, Error{too_big} or Error{io}.
 PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
 }  // namespace bitnet

@@ -26,6 +26,7 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
   for (int i = 0; i < pool.threads(); ++i) {
     scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(widest_input, c.head_dim)));
   }
+  rows_.resize(scratch_.size());
   x_ = floats(max_tokens * c.n_embd);
   projected_ = floats(max_tokens * widest_output);
   normed_ = floats(max_tokens * widest_input);
@@ -62,11 +63,13 @@ void Transformer::forward(std::span<const BatchToken> batch) {
 }
 
 void Transformer::embed() {
-  const DenseMatrix& table = model_.token_embd.parts().front().dense;
-  const std::int64_t half = model_.config.rope_dim / 2;
+  const std::int64_t half = model_.config.rope_dim / 2, n_embd = model_.config.n_embd;
+  for (std::int64_t t = 0; t < tokens_; ++t) {
+    const DenseMatrix row = model_.token_embd.read(batch_[static_cast<std::size_t>(t)].id, 1, rows_.front());
+    kernels_.decode(row.type, row.data, n_embd, x_.as<float>() + t * n_embd);
+  }
   each_token([&](std::int64_t t) {
     const BatchToken& token = batch_[static_cast<std::size_t>(t)];
-    kernels_.decode(table.type, table.data + token.id * table.row_bytes, table.cols, x_.as<float>() + t * table.cols);
     rope_angles(token.position, model_.rope_inverse.data(), half, cos_.as<float>() + t * half, sin_.as<float>() + t * half);
   });
 }
@@ -206,7 +209,7 @@ std::span<const float> Transformer::logits(std::int64_t first, std::int64_t coun
     kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd,
                       normed + t * c.n_embd);
   }
-  multiply(model_.head(), {normed, c.n_embd, {}}, count, logits_.as<float>(), c.n_vocab, kernels_, pool_, scratch_);
+  model_.head().multiply(normed, count, logits_.as<float>(), c.n_vocab, kernels_, pool_, rows_, scratch_);
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};
 }
 
@@ -215,8 +218,8 @@ LogitSet Transformer::find_logits(std::int64_t row, const LogitQuery& query) {
   if (query.count > 0 && model_.head_scan.usable()) {
     float* normed = normed_.as<float>();
     kernels_.rms_norm(x_.as<float>() + row * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd, normed);
-    const DenseMatrix& head = model_.head().parts().front().dense;
-    if (const auto found = model_.head_scan.find(head, normed, query, kernels_, pool_, scratch_, head_memory_)) return *found;
+    const auto found = model_.head_scan.find(model_.head(), normed, query, kernels_, pool_, rows_, scratch_, head_memory_);
+    if (found) return *found;
   }
   return {{}, logits(row, 1)};
 }

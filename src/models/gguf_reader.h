@@ -53,6 +53,7 @@ class GgufFile {
   static GgufFile open(const std::string& path);
 
   const std::string& path() const { return map_.path(); }
+  const MappedFile& map() const { return map_; }
   std::uint64_t size() const { return map_.bytes().size(); }
   std::uint32_t version() const { return version_; }
   std::uint64_t alignment() const { return alignment_; }

@@ -23,6 +23,21 @@ TEST_P(Pool, RunsEveryPartOnceInEachOfManyPhases) {
   }
 }
 
+TEST_P(Pool, RethrowsAPartsExceptionAfterAllPartsEnded) {
+  ThreadPool pool(GetParam());
+  for (int thrower = 0; thrower < GetParam(); ++thrower) {
+    std::atomic<int> ended{0};
+    const auto task = [&](int part, int) {
+      ++ended;
+      if (part == thrower) throw thrower;
+    };
+    EXPECT_THROW(pool.run(task), int);
+    EXPECT_EQ(ended, GetParam());
+    pool.run([&](int, int) { ++ended; });
+    EXPECT_EQ(ended, 2 * GetParam()) << "the pool goes on as before";
+  }
+}
+
 TEST_P(Pool, WakesWorkersThatHaveParked) {
   ThreadPool pool(GetParam());
   std::atomic<int> calls{0};

@@ -11,6 +11,7 @@
 #include "common/half.h"
 #include "inference/sampler.h"
 #include "kernels/dispatch.h"
+#include "support/gguf_builder.h"
 
 namespace bitnet {
 namespace {
@@ -27,6 +28,11 @@ class HeadScanTest : public testing::TestWithParam<int> {
       weights_[i] = f32_to_f16(row_scale * normal());
     }
     head_ = {DataType::f16, reinterpret_cast<const std::byte*>(weights_.data()), rows, cols, 2 * cols};
+    file_.emplace(std::string(reinterpret_cast<const char*>(weights_.data()), weights_.size() * sizeof(std::uint16_t)));
+    map_.emplace(MappedFile::open(file_->path()));
+    table_ = RowTable({"output.weight", {DataType::f16, {{rows, cols}}, map_->bytes()}}, *map_, pool_,
+                      GetParam() == 1 ? RowTable::copied_up_to : 0);
+    rows_.resize(static_cast<std::size_t>(pool_.threads()));
     for (int i = 0; i < pool_.threads(); ++i) scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(cols, 64)));
     scan_ = HeadScan(head_, pool_);
   }
@@ -49,11 +55,19 @@ class HeadScanTest : public testing::TestWithParam<int> {
     return y;
   }
 
+  std::optional<LogitSet> find(const float* x, const LogitQuery& query) {
+    return scan_.find(table_, x, query, kernels_, pool_, rows_, scratch_, memory_);
+  }
+
   const KernelTable& kernels_ = *kernel_tables().back();
   ThreadPool pool_;
   std::mt19937 random_;
   std::vector<std::uint16_t> weights_;
   DenseMatrix head_{};
+  std::optional<test::TempFile> file_;
+  std::optional<MappedFile> map_;
+  RowTable table_;  // copied for one thread, in the file for several
+  std::vector<RowTable::Rows> rows_;
   std::vector<Buffer> scratch_;
   HeadScan scan_;
   HeadScan::Memory memory_;
@@ -70,7 +84,7 @@ TEST_P(HeadScanTest, HoldsTheHighestWithTheBitsOfTheFullHead) {
                      [&](TokenId a, TokenId b) { return y[static_cast<std::size_t>(a)] > y[static_cast<std::size_t>(b)]; });
     for (const std::int64_t count : {1, 40}) {
       const LogitQuery query{.count = count, .margin = round % 2 == 0 ? 0.0f : 0.5f, .also = {4999, 0, 4999}};
-      const auto found = scan_.find(head_, x.data(), query, kernels_, pool_, scratch_, memory_);
+      const auto found = find(x.data(), query);
       ASSERT_TRUE(found) << "round " << round;
       admitted += found->size();
       ASSERT_TRUE(std::is_sorted(found->ids.begin(), found->ids.end()));
@@ -91,16 +105,16 @@ TEST_P(HeadScanTest, HoldsTheHighestWithTheBitsOfTheFullHead) {
 
 TEST_P(HeadScanTest, LeavesToTheFullHeadWhatItCannotBound) {
   std::vector<float> x = input(0);
-  EXPECT_FALSE(scan_.find(head_, x.data(), {}, kernels_, pool_, scratch_, memory_)) << "every logit was asked for";
-  EXPECT_FALSE(scan_.find(head_, x.data(), {.count = rows}, kernels_, pool_, scratch_, memory_));
-  EXPECT_FALSE(scan_.find(head_, x.data(), {.count = 1, .margin = 1e9f}, kernels_, pool_, scratch_, memory_));
+  EXPECT_FALSE(find(x.data(), {})) << "every logit was asked for";
+  EXPECT_FALSE(find(x.data(), {.count = rows}));
+  EXPECT_FALSE(find(x.data(), {.count = 1, .margin = 1e9f}));
   x[3] = NAN;
-  EXPECT_FALSE(scan_.find(head_, x.data(), {.count = 1}, kernels_, pool_, scratch_, memory_));
-  EXPECT_FALSE(scan_.find(head_, std::vector<float>(cols).data(), {.count = 1}, kernels_, pool_, scratch_, memory_))
+  EXPECT_FALSE(find(x.data(), {.count = 1}));
+  EXPECT_FALSE(find(std::vector<float>(cols).data(), {.count = 1}))
       << "all are equal";
   x = input(0);
   for (float& value : x) value *= 1e31f;
-  EXPECT_FALSE(scan_.find(head_, x.data(), {.count = 1}, kernels_, pool_, scratch_, memory_))
+  EXPECT_FALSE(find(x.data(), {.count = 1}))
       << "too large for a bound that cannot overflow";
 }
 
@@ -124,7 +138,7 @@ TEST_P(HeadScanTest, SamplesTheSameTokens) {
     Sampler sampler(settings[s], rows);
     for (std::uint64_t round = 0; round < 40; ++round) {
       const std::vector<float> x = input(static_cast<int>(round % 3)), y = full(x);
-      const auto found = scan_.find(head_, x.data(), sampler.query(history), kernels_, pool_, scratch_, memory_);
+      const auto found = find(x.data(), sampler.query(history));
       if (!found) continue;
       ++scanned;
       ASSERT_EQ(sampler.sample(*found, history, round), sampler.sample({{}, y}, history, round)) << "setting " << s;

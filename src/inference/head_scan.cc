@@ -148,9 +148,9 @@ bool HeadScan::admit(float least, const LogitQuery& query, ThreadPool& pool, Mem
   return memory.ids.size() <= most;
 }
 
-std::optional<LogitSet> HeadScan::find(const RowTable& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
-                                       ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
-                                       Memory& memory) const {
+std::optional<LogitSet> HeadScan::find(const RowTable& head, const float* x, const LogitQuery& query,
+                                       const KernelTable& kernels, ThreadPool& pool, std::vector<RowTable::Rows>& rows,
+                                       std::vector<Buffer>& scratch, Memory& memory) const {
   if (!usable_ || query.count < 1 || query.count > rows_ / admitted_fraction) return std::nullopt;
   const Input input = quantise_input(x, memory);
   if (!input.finite) return std::nullopt;

@@ -42,7 +42,8 @@ class HeadScan {
   // The result is valid until `memory` is used again. `rows` and `scratch` one per thread.
   // Throws Error{io} when the head's file was changed.
   std::optional<LogitSet> find(const RowTable& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
-                               ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch, Memory& memory) const;
+                               ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
+                               Memory& memory) const;
 
  private:
   struct Input;  // an input in 16 bits, and what its rounding can change

@@ -9,7 +9,8 @@
 namespace bitnet {
 namespace {
 
-constexpr std::int64_t block_bytes = 128 << 10;  // of rows read at once: they stay in the second cache until they are multiplied
+constexpr std::int64_t block_bytes =
+    128 << 10;  // of rows read at once: they stay in the second cache until they are multiplied
 
 }  // namespace
 

@@ -110,12 +110,10 @@ TEST_P(HeadScanTest, LeavesToTheFullHeadWhatItCannotBound) {
   EXPECT_FALSE(find(x.data(), {.count = 1, .margin = 1e9f}));
   x[3] = NAN;
   EXPECT_FALSE(find(x.data(), {.count = 1}));
-  EXPECT_FALSE(find(std::vector<float>(cols).data(), {.count = 1}))
-      << "all are equal";
+  EXPECT_FALSE(find(std::vector<float>(cols).data(), {.count = 1})) << "all are equal";
   x = input(0);
   for (float& value : x) value *= 1e31f;
-  EXPECT_FALSE(find(x.data(), {.count = 1}))
-      << "too large for a bound that cannot overflow";
+  EXPECT_FALSE(find(x.data(), {.count = 1})) << "too large for a bound that cannot overflow";
 }
 
 TEST_P(HeadScanTest, IsNotUsedWhereARowIsNotFinite) {

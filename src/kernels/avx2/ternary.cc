@@ -1,6 +1,6 @@
 // Ternary matmul with maddubs: products of unsigned codes and signed activations added in pairs to 16 bits.
+#include "kernels/avx2/codes.h"
 #include "kernels/avx2/ops.h"
-#include "kernels/avx2/ternary_loops.h"
 
 namespace bitnet::avx2 {
 namespace {
@@ -23,10 +23,9 @@ __m256i add_line(__m256i acc, const std::uint8_t* line, const std::int8_t* q) {
   return acc;
 }
 
-struct MultiplyAddPairs {
+struct MultiplyAddPairs : UnsignedCodes {
   static constexpr int tile_rows = 2;
 
-  // code . q of the four rows of a group.
   static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i sums[4] = {};
@@ -35,10 +34,7 @@ struct MultiplyAddPairs {
       __m256i acc[4] = {};
       for (std::int64_t i = l; i < end; ++i) {
         const std::uint8_t* line = group + i * ternary_group_rows * ternary_line_bytes;
-        _mm_prefetch(reinterpret_cast<const char*>(line + 2048), _MM_HINT_T0);
-        _mm_prefetch(reinterpret_cast<const char*>(line + 2048 + 64), _MM_HINT_T0);
-        _mm_prefetch(reinterpret_cast<const char*>(line + 2048 + 128), _MM_HINT_T0);
-        _mm_prefetch(reinterpret_cast<const char*>(line + 2048 + 192), _MM_HINT_T0);
+        for (int r = 0; r < 4; ++r) prefetch(line + 2048 + r * ternary_line_bytes);
         for (int r = 0; r < 4; ++r) acc[r] = add_line(acc[r], line + r * ternary_line_bytes, q + i * ternary_line_cols);
       }
       for (int r = 0; r < 4; ++r) sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(acc[r], ones));

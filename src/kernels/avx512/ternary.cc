@@ -1,5 +1,5 @@
 // Ternary matmul with vpdpbusd on 512 bits: a line of 256 weights is one register, its four planes four instructions.
-#include "kernels/avx2/ternary_loops.h"
+#include "kernels/avx2/codes.h"
 #include "kernels/avx512/ops.h"
 
 namespace bitnet::avx512 {
@@ -11,7 +11,7 @@ std::int32_t sum_of512(__m512i v) {
   return sum_of(_mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1)));
 }
 
-struct Dot {
+struct Dot : UnsignedCodes {
   static constexpr int tile_rows = 4;
 
   // Odd planes are not shifted into place: their codes stand two bits higher, so their sums are four times too large.

@@ -1,11 +1,11 @@
 // Ternary matmul with vpdpbusd on 256 bits: four products at a time added to a 32-bit lane, so that nothing can overflow.
-#include "kernels/avx2/ternary_loops.h"
+#include "kernels/avx2/codes.h"
 #include "kernels/avxvnni/ops.h"
 
 namespace bitnet::avxvnni {
 namespace {
 
-struct Dot {
+struct Dot : UnsignedCodes {
   static constexpr int tile_rows = 2;
 
   // Odd planes are not shifted into place: their codes stand two bits higher, so their sums are four times too large.

@@ -1,15 +1,11 @@
 // Ternary matmul with sdot: four products at a time added to a 32-bit lane, so that nothing can overflow.
-#include "kernels/dotprod/group_dot.h"
+#include "kernels/dotprod/dot.h"
 #include "kernels/dotprod/ops.h"
 
 namespace bitnet::dotprod {
 namespace {
 
-struct Dot {
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
-    sdot_group(group, lines, q, out);
-  }
-
+struct Dot : SdotCodes {
   template <int tokens>
   static void tile_dot(const std::int8_t* codes, std::int64_t cols, const std::int8_t* q, std::int32_t out[4][tokens]) {
     int32x4_t sums[4][tokens] = {};

@@ -1,15 +1,11 @@
 // Ternary matmul with smmla, which multiplies 2 rows by 2 tokens over 8 columns: twice sdot's rate. One token goes by sdot.
-#include "kernels/dotprod/group_dot.h"
+#include "kernels/dotprod/dot.h"
 #include "kernels/i8mm/ops.h"
 
 namespace bitnet::i8mm {
 namespace {
 
-struct Matrix {
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
-    sdot_group(group, lines, q, out);
-  }
-
+struct Matrix : SdotCodes {
   // Eight columns of two neighbouring rows, as smmla wants them; `second` repeats the first where there is no other.
   static int8x16_t pair(const std::int8_t* first, const std::int8_t* second) {
     return vcombine_s8(vld1_s8(first), vld1_s8(second));

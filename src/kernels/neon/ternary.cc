@@ -1,6 +1,5 @@
 // Ternary matmul with multiply-accumulate into 16 bits, which every 64-bit ARM CPU has.
-#include "kernels/neon/ternary_loops.h"
-
+#include "kernels/neon/codes.h"
 #include "kernels/neon/ops.h"
 
 namespace bitnet::neon {
@@ -19,7 +18,7 @@ void add_products(Pair& acc, int8x16_t codes, int8x16_t x) {
   acc.high = vmlal_high_s8(acc.high, codes, x);
 }
 
-struct MultiplyAdd {
+struct MultiplyAdd : SignedCodes {
   static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
     int32x4_t sums[4] = {};
     for (std::int64_t l = 0; l < lines; l += lines_per_widening) {

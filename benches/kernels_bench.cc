@@ -1,0 +1,140 @@
+// How fast is each kernel, in bytes of weights or multiply-adds a second, beside what the machine's memory gives?
+//
+// bitnet-kernels-bench [Google Benchmark's flags]. Shapes are the 2B model's. Weights rotate through more memory than the
+// caches hold, as a model's layers do. Names: kernel/table/.../threads:N.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <random>
+
+#include "common/buffer.h"
+#include "common/thread_pool.h"
+#include "inference/engine.h"
+#include "kernels/dispatch.h"
+#include "kernels/ternary_layout.h"
+
+namespace bitnet {
+namespace {
+
+constexpr std::int64_t n_embd = 2560, n_ff = 6912, n_vocab = 128256;
+constexpr std::int64_t copies = 48;  // of an (n_ff, n_embd) matrix: 212 MB
+
+// Random matrices of one shape; any bytes without a code of 3 are weights.
+struct Weights {
+  Weights(std::int64_t n, std::int64_t inputs)
+      : bytes_each(ternary_lines_bytes(n, inputs)),
+        memory(static_cast<std::size_t>(copies * bytes_each)),
+        scales(static_cast<std::size_t>(n), 1.0f),
+        rows(n),
+        cols(inputs) {
+    std::mt19937_64 random(1);
+    for (std::int64_t i = 0; i < copies * bytes_each / 8; ++i) {
+      const std::uint64_t bits = random();
+      memory.as<std::uint64_t>()[i] = bits & ~((bits & 0x5555555555555555) << 1);
+    }
+  }
+  TernaryMatrix at(std::int64_t i) const {
+    return {memory.as<std::uint8_t>() + i % copies * bytes_each, scales.data(), rows, cols};
+  }
+
+  std::int64_t bytes_each;
+  Buffer memory;
+  std::vector<float> scales;
+  std::int64_t rows, cols;
+};
+
+const Weights& wide() {
+  static const Weights weights(n_ff, n_embd);
+  return weights;
+}
+
+struct Input {
+  Input(std::int64_t tokens, std::int64_t cols)
+      : q(static_cast<std::size_t>(tokens * cols)),
+        scales(static_cast<std::size_t>(tokens), 1.0f),
+        sums(static_cast<std::size_t>(tokens)) {
+    std::mt19937 random(2);
+    for (std::size_t i = 0; i < q.size(); ++i) {
+      q[i] = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+      sums[i / static_cast<std::size_t>(cols)] += q[i];
+    }
+    rows = {q.data(), scales.data(), sums.data(), tokens, cols};
+  }
+  std::vector<std::int8_t> q;
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums;
+  QuantisedRows rows{};
+};
+
+void rate(benchmark::State& state, const char* name, double per_iteration) {
+  state.counters[name] =
+      benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::OneK::kIs1000);
+}
+
+void ternary(benchmark::State& state, const KernelTable& table, std::int64_t tokens) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const Weights& weights = wide();
+  const Input input(tokens, n_embd);
+  std::vector<float> y(static_cast<std::size_t>(tokens * n_ff));
+  std::vector<Buffer> scratch;
+  for (int i = 0; i < pool.threads(); ++i) scratch.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(n_embd, 128)));
+  std::int64_t i = 0;
+  for (auto _ : state) {
+    const TernaryMatrix w = weights.at(i++);
+    pool.run([&](int part, int parts) {
+      const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
+      table.ternary_matmul(w, begin, end, input.rows, y.data(), n_ff, scratch[static_cast<std::size_t>(part)].data());
+    });
+  }
+  rate(state, "B/s", static_cast<double>(weights.bytes_each));
+  rate(state, "MAC/s", static_cast<double>(n_ff * n_embd * tokens));
+}
+
+void int8_scan(benchmark::State& state, const KernelTable& table) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  static Buffer rows = [] {
+    Buffer buffer(static_cast<std::size_t>(n_vocab * n_embd));
+    std::memset(buffer.data(), 3, buffer.size());  // zero pages would all be one page of memory
+    return buffer;
+  }();
+  std::vector<std::int16_t> x(n_embd, 1000);
+  std::vector<std::int32_t> y(n_vocab);
+  for (auto _ : state) {
+    pool.split(n_vocab, 16, [&](std::int64_t begin, std::int64_t end) {
+      table.int8_scan(rows.as<std::int8_t>(), n_embd, begin, end, x.data(), y.data());
+    });
+  }
+  rate(state, "B/s", static_cast<double>(rows.size()));
+}
+
+void read_memory(benchmark::State& state) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  double best = 0;
+  for (auto _ : state) best = std::max(best, measure_read_bandwidth(pool));
+  state.counters["B/s"] = benchmark::Counter(best, benchmark::Counter::kDefaults, benchmark::Counter::OneK::kIs1000);
+}
+
+void add(const std::string& name, const std::function<void(benchmark::State&)>& body) {
+  for (const int threads : {1, 2})
+    benchmark::RegisterBenchmark(name.c_str(), body)->Arg(threads)->ArgName("threads")->UseRealTime();
+}
+
+}  // namespace
+}  // namespace bitnet
+
+int main(int argc, char** argv) {
+  using namespace bitnet;
+  for (const int threads : {1, 2})
+    benchmark::RegisterBenchmark("read_memory", read_memory)->Arg(threads)->ArgName("threads")->Iterations(1);
+  for (const KernelTable* table : kernel_tables()) {
+    const std::string name = std::string("/") + table->name;
+    for (const int tokens : {1, 2, 8, 16, 512}) {
+      add("ternary_matmul" + name + "/tokens:" + std::to_string(tokens),
+          [=](benchmark::State& s) { ternary(s, *table, tokens); });
+    }
+    add("int8_scan" + name, [=](benchmark::State& s) { int8_scan(s, *table); });
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -48,14 +48,16 @@ const Weights& wide() {
   return weights;
 }
 
+// Activations, a share of which is zero.
 struct Input {
-  Input(std::int64_t tokens, std::int64_t cols)
+  Input(std::int64_t tokens, std::int64_t cols, double zeros = 0)
       : q(static_cast<std::size_t>(tokens * cols)),
         scales(static_cast<std::size_t>(tokens), 1.0f),
         sums(static_cast<std::size_t>(tokens)) {
     std::mt19937 random(2);
     for (std::size_t i = 0; i < q.size(); ++i) {
-      q[i] = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+      const bool zero = std::uniform_real_distribution<>()(random) < zeros;
+      q[i] = zero ? std::int8_t{0} : static_cast<std::int8_t>(random() % 127 + 1);
       sums[i / static_cast<std::size_t>(cols)] += q[i];
     }
     rows = {q.data(), scales.data(), sums.data(), tokens, cols};
@@ -88,6 +90,51 @@ void ternary(benchmark::State& state, const KernelTable& table, std::int64_t tok
   }
   rate(state, "B/s", static_cast<double>(weights.bytes_each));
   rate(state, "MAC/s", static_cast<double>(n_ff * n_embd * tokens));
+}
+
+// The rows of `up` whose gate is open.
+void ternary_rows(benchmark::State& state, const KernelTable& table, double share) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const Weights& weights = wide();
+  const Input input(1, n_embd), gate(1, n_ff, 1 - share);
+  std::vector<float> y(n_ff);
+  std::int64_t i = 0;
+  for (auto _ : state) {
+    const TernaryMatrix w = weights.at(i++);
+    pool.run([&](int part, int parts) {
+      const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
+      std::vector<std::int32_t> rows;
+      for (std::int64_t r = begin; r < end; ++r) {
+        if (gate.q[static_cast<std::size_t>(r)] != 0) rows.push_back(static_cast<std::int32_t>(r));
+      }
+      table.ternary_rows(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.rows, y.data());
+    });
+  }
+  rate(state, "B/s", static_cast<double>(weights.bytes_each) * share);
+  rate(state, "dense B/s", static_cast<double>(weights.bytes_each));
+}
+
+// The columns of `down` whose input is not zero; weights stand transposed.
+void ternary_combine(benchmark::State& state, const KernelTable& table, double share) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  const Weights& weights = wide();
+  const Input input(1, n_ff, 1 - share);
+  std::vector<std::vector<std::int32_t>> sums(static_cast<std::size_t>(pool.threads()), std::vector<std::int32_t>(n_embd));
+  std::int64_t i = 0;
+  for (auto _ : state) {
+    const TernaryMatrix w = weights.at(i++);
+    pool.run([&](int part, int parts) {
+      const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
+      std::vector<std::int32_t> rows;
+      for (std::int64_t r = begin; r < end; ++r) {
+        if (input.q[static_cast<std::size_t>(r)] != 0) rows.push_back(static_cast<std::int32_t>(r));
+      }
+      table.ternary_combine(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.q.data(),
+                            sums[static_cast<std::size_t>(part)].data());
+    });
+  }
+  rate(state, "B/s", static_cast<double>(weights.bytes_each) * share);
+  rate(state, "dense B/s", static_cast<double>(weights.bytes_each));
 }
 
 void int8_scan(benchmark::State& state, const KernelTable& table) {
@@ -131,6 +178,12 @@ int main(int argc, char** argv) {
     for (const int tokens : {1, 2, 8, 16, 512}) {
       add("ternary_matmul" + name + "/tokens:" + std::to_string(tokens),
           [=](benchmark::State& s) { ternary(s, *table, tokens); });
+    }
+    for (const int percent : {10, 20, 33, 50}) {
+      add("ternary_rows" + name + "/percent:" + std::to_string(percent),
+          [=](benchmark::State& s) { ternary_rows(s, *table, percent / 100.0); });
+      add("ternary_combine" + name + "/percent:" + std::to_string(percent),
+          [=](benchmark::State& s) { ternary_combine(s, *table, percent / 100.0); });
     }
     add("int8_scan" + name, [=](benchmark::State& s) { int8_scan(s, *table); });
   }

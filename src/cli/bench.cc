@@ -129,11 +129,17 @@ class Bench {
     ProgressLine progress(fmt::format("{} with {} threads", row.test, engine_.threads()));
     row.threads = engine_.threads();
     const auto count = static_cast<std::uint64_t>(options_.repetitions) + 1;
+    const HiddenZeros before = engine_.hidden_zeros();
     for (std::uint64_t i = 0; i < count; ++i) {
       stop_if_interrupted();
       progress.update(i, count);
       const double seconds = pass(row);
       if (i > 0) row.samples.push_back(static_cast<double>(row.prompt + row.generated) / seconds);  // the first warms up
+    }
+    row.zeros = engine_.hidden_zeros() - before;
+    if (row.bytes_per_token) {
+      *row.bytes_per_token -=
+          static_cast<std::uint64_t>(row.zeros.bytes_skipped) / (count * static_cast<std::uint64_t>(row.generated));
     }
     return row;
   }

@@ -14,6 +14,24 @@ namespace {
 
 double gigabytes(const BenchRow& row) { return static_cast<double>(row.bytes_per_token.value_or(0)) * mean(row.samples) / 1e9; }
 
+Json share(std::int64_t part, std::int64_t all) {
+  return all == 0 ? Json(nullptr) : Json(static_cast<double>(part) / static_cast<double>(all));
+}
+
+std::string percent(std::int64_t part, std::int64_t all) {
+  return fmt::format("{:.0f} %", 100 * static_cast<double>(part) / static_cast<double>(all));
+}
+
+// What sparsity there was in the tests that generate, all together.
+std::string zeros_text(const std::vector<BenchRow>& rows) {
+  HiddenZeros z;
+  for (const BenchRow& row : rows) z += row.zeros;
+  if (z.values == 0) return "";
+  std::string text = fmt::format("\nfeed-forward: {} of the gates closed", percent(z.closed_gates, z.values));
+  if (z.looked_at != 0) text += fmt::format(", {} of down's inputs zero", percent(z.zeros, z.looked_at));
+  return text + fmt::format("; {} of weights left unread\n", byte_text(static_cast<double>(z.bytes_skipped)));
+}
+
 Json row_json(const BenchSubject& s, const BenchRow& row) {
   Json json = {{"test", row.test},
                {"prompt_tokens", row.prompt},
@@ -27,6 +45,8 @@ Json row_json(const BenchSubject& s, const BenchRow& row) {
                {"stddev", standard_deviation(row.samples)}};
   json["bytes_per_token"] = row.bytes_per_token ? Json(*row.bytes_per_token) : Json(nullptr);
   json["gb_per_second"] = row.bytes_per_token ? Json(gigabytes(row)) : Json(nullptr);
+  json["closed_gates"] = share(row.zeros.closed_gates, row.zeros.values);
+  json["hidden_zeros"] = share(row.zeros.zeros, row.zeros.looked_at);
   json["read_bandwidth_gb_per_second"] = row.read_bandwidth / 1e9;
   json["model"] = s.model, json["architecture"] = s.architecture, json["weight_bytes"] = s.weight_bytes;
   json["isa"] = s.isa, json["kv"] = s.kv, json["version"] = BITNET_VERSION;
@@ -52,7 +72,7 @@ std::string markdown(const BenchSubject& s, const std::vector<BenchRow>& rows) {
         fmt::format("{:.2f} +- {:.2f}", mean(row.samples), standard_deviation(row.samples)), median(row.samples),
         row.bytes_per_token ? fmt::format("{:.1f}", static_cast<double>(*row.bytes_per_token) / 1e6) : "", bandwidth_text(row));
   }
-  return text;
+  return text + zeros_text(rows);
 }
 
 // A field of CSV: quoted when it has to be (RFC 4180).

@@ -8,6 +8,7 @@
 
 #include "cli/machine.h"
 #include "cli/report.h"
+#include "inference/hidden_zeros.h"
 
 namespace bitnet::cli {
 
@@ -18,6 +19,7 @@ struct BenchRow {
   std::vector<double> samples = {};  // tokens per second of each repetition
   std::optional<std::uint64_t> bytes_per_token =
       {};                     // read per generated token; absent for prompts, whose tokens share the reading
+  HiddenZeros zeros = {};     // of the feed-forwards while it ran
   double read_bandwidth = 0;  // bytes per second this machine reads with these threads
 };
 

@@ -51,7 +51,19 @@ struct Engine::Parts {
   std::int64_t n_ctx = 0;
   ModelVocabulary vocabulary;
 
+  // Again for every pool: what pays depends on its threads.
+  void measure_sparsity() {
+    std::vector<SparseSample> samples;
+    for (const PreparedLayer& layer : model.layers) {
+      const auto& gate_up = layer.gate_up.parts();
+      if (!layer.down_columns || !gate_up[1].is_ternary) continue;
+      samples.push_back({&gate_up[1].ternary, &layer.ffn_down.parts().front().ternary, &layer.down_columns.matrix});
+    }
+    model.sparse_limits = measure_sparse_limits(samples, *kernels, *pool);
+  }
+
   void make_transformer() {
+    measure_sparsity();
     transformer = std::make_unique<Transformer>(model, *kernels, *pool, std::min(options.chunk, n_ctx));
   }
 };
@@ -98,6 +110,8 @@ void Engine::set_threads(int threads) {
 
 std::uint64_t Engine::weight_bytes() const { return parts_->model.bytes(); }
 
+HiddenZeros Engine::hidden_zeros() const { return parts_->transformer->hidden_zeros(); }
+
 std::uint64_t Engine::kv_bytes_per_token() const {
   const ModelConfig& c = config();
   return KvCache::bytes_per_position(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim);
@@ -109,7 +123,7 @@ std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
   // A scanned head's few exact rows do not count.
   const std::uint64_t tables = model.token_embd.resident_bytes() + model.output.resident_bytes();
   const std::uint64_t head = model.head_scan.usable() ? 0 : model.head().stored_bytes();
-  return model.bytes() - tables + head + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
+  return model.bytes() - model.down_columns_bytes() - tables + head + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
 }
 
 std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {

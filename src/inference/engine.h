@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "inference/hidden_zeros.h"
 #include "inference/kv_cache.h"
 #include "inference/logits.h"
 #include "inference/sampler.h"
@@ -86,7 +87,8 @@ class Engine {
   int threads() const;
   void set_threads(int threads);
   std::uint64_t weight_bytes() const;                       // resident weights
-  std::uint64_t bytes_per_token(std::int64_t depth) const;  // read by one decode step at that depth
+  std::uint64_t bytes_per_token(std::int64_t depth) const;  // read by one decode step at that depth that skips nothing
+  HiddenZeros hidden_zeros() const;                         // since it was opened, or got its threads
   std::uint64_t kv_bytes_per_token() const;
 
   // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when

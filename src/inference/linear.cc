@@ -28,10 +28,6 @@ void Linear::add(const WeightTensor& weight, ThreadPool& pool) {
 void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool) {
   const std::int64_t rows = weight.view.shape.rows();
   cols_ = weight.view.shape.cols();
-  if (rows % ternary_group_rows != 0) {
-    fail(ErrorKind::unsupported, "tensor '{}' has {} rows, a ternary matrix needs a multiple of {}", printable(weight.name),
-         rows, ternary_group_rows);
-  }
   Part part;
   part.first_row = rows_, part.rows = rows, part.is_ternary = true;
   part.bytes = Buffer(static_cast<std::size_t>(ternary_lines_bytes(rows, cols_)));
@@ -69,23 +65,21 @@ void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
   parts_.push_back(std::move(part));
 }
 
+void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
+                   float* y, std::int64_t y_stride, const KernelTable& kernels, std::byte* scratch) {
+  if (begin >= end) return;
+  if (part.is_ternary) return kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y, y_stride, scratch);
+  kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y, y_stride, scratch);
+}
+
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
-              const KernelTable& kernels, ThreadPool& pool, const std::vector<Buffer>& scratch) {
+              const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch) {
   pool.run([&](int thread, int threads) {
     const auto range = ThreadPool::part(w.rows(), 16, thread, threads);
-    auto* memory = const_cast<std::byte*>(scratch[static_cast<std::size_t>(thread)].data());
     for (const Linear::Part& part : w.parts()) {
-      // Boundaries move to whole groups of four rows of this part, the same for both neighbours.
-      const auto inside = [&](std::int64_t row) {
-        return std::min(round_up(std::max<std::int64_t>(row - part.first_row, 0), ternary_group_rows), part.rows);
-      };
-      const std::int64_t begin = inside(range.begin), end = range.end == w.rows() ? part.rows : inside(range.end);
-      if (begin >= end) continue;
-      if (part.is_ternary) {
-        kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y + part.first_row, y_stride, memory);
-      } else {
-        kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y + part.first_row, y_stride, memory);
-      }
+      multiply_part(part, std::max<std::int64_t>(range.begin - part.first_row, 0),
+                    std::min(range.end - part.first_row, part.rows), in, tokens, y + part.first_row, y_stride, kernels,
+                    scratch[static_cast<std::size_t>(thread)].data());
     }
   });
 }

@@ -53,8 +53,13 @@ struct LinearInput {
   QuantisedRows quantised;
 };
 
+// y[t * y_stride + r] for rows [begin, end) of one part, counted in it, on the calling thread. y is that of the part's first
+// row.
+void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
+                   float* y, std::int64_t y_stride, const KernelTable& kernels, std::byte* scratch);
+
 // y[t * y_stride + r] for all rows, split over the pool by rows. `scratch(thread)` gives kernel_scratch_bytes of memory.
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
-              const KernelTable& kernels, ThreadPool& pool, const std::vector<Buffer>& scratch);
+              const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch);
 
 }  // namespace bitnet

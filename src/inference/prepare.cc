@@ -79,6 +79,18 @@ PreparedLayer prepare_layer(Preparation& preparation, const LayerTensors& tensor
   return layer;
 }
 
+// For squared ReLU, whose hidden values are mostly zero, and only while all weights take no more memory than the file has
+// bytes.
+void turn_downs_over(PreparedModel& model, std::uint64_t file_bytes, ThreadPool& pool) {
+  if (model.config.activation != Activation::relu2) return;
+  std::uint64_t down_bytes = 0;
+  for (const PreparedLayer& layer : model.layers) down_bytes += layer.ffn_down.bytes();
+  if (model.bytes() + down_bytes > file_bytes) return;
+  for (PreparedLayer& layer : model.layers) {
+    if (auto turned = turn_over(layer.ffn_down, pool)) layer.down_columns = *std::move(turned);
+  }
+}
+
 }  // namespace
 
 std::uint64_t PreparedModel::bytes() const {
@@ -86,9 +98,16 @@ std::uint64_t PreparedModel::bytes() const {
   if (head_scan.usable()) total += head_scan.bytes();
   for (const PreparedLayer& layer : layers) {
     for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
+    total += layer.down_columns.lines.size();
     for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm})
       total += norm->size() * sizeof(float);
   }
+  return total;
+}
+
+std::uint64_t PreparedModel::down_columns_bytes() const {
+  std::uint64_t total = 0;
+  for (const PreparedLayer& layer : layers) total += layer.down_columns.lines.size();
   return total;
 }
 
@@ -102,6 +121,7 @@ PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(s
   if (model.output()) prepared.output = preparation.table(*model.output(), scan);
   prepared.output_norm = preparation.vector(model.output_norm());
   for (const LayerTensors& tensors : model.layers()) prepared.layers.push_back(prepare_layer(preparation, tensors));
+  turn_downs_over(prepared, model.file().size(), pool);
   return prepared;
 }
 

@@ -8,6 +8,7 @@
 #include "inference/head_scan.h"
 #include "inference/linear.h"
 #include "inference/row_table.h"
+#include "inference/sparse_ffn.h"
 #include "models/model.h"
 
 namespace bitnet {
@@ -21,6 +22,7 @@ struct PreparedLayer {
   Linear attn_output;                // n_embd rows
   Linear gate_up;                    // 2 n_ff rows: gate, up
   Linear ffn_down;                   // n_embd rows
+  DownColumns down_columns;          // the same turned over, where sparsity may pay
 };
 
 struct PreparedModel {
@@ -31,9 +33,11 @@ struct PreparedModel {
   std::vector<float> output_norm;   // (n_embd)
   std::vector<float> rope_inverse;  // (rope_dim / 2) inverse frequencies, scaling included
   std::vector<PreparedLayer> layers;
+  SparseLimits sparse_limits;  // all zero until somebody measures
 
   const RowTable& head() const { return output.empty() ? token_embd : output; }
   std::uint64_t bytes() const;  // of all weights in memory
+  std::uint64_t down_columns_bytes() const;
 };
 
 // Copies everything out of the file but large row tables, and lets its pages go on the way. `progress` is called with bytes

@@ -27,6 +27,8 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
     scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(widest_input, c.head_dim)));
   }
   rows_.resize(scratch_.size());
+  picked_.resize(static_cast<std::size_t>(c.n_ff));
+  down_sums_.resize(scratch_.size());
   x_ = floats(max_tokens * c.n_embd);
   projected_ = floats(max_tokens * widest_output);
   normed_ = floats(max_tokens * widest_input);
@@ -115,15 +117,83 @@ void Transformer::feed_forward(const PreparedLayer& layer) {
   const ModelConfig& c = model_.config;
   float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
 
-  multiply(layer.gate_up, normalise(x, c.n_embd, layer.ffn_norm, layer.gate_up), tokens_, projected, 2 * c.n_ff, kernels_,
-           pool_, scratch_);
-  each_token([&](std::int64_t t) {
-    const float* gate = projected + t * 2 * c.n_ff;
-    kernels_.gate(c.activation, gate, gate + c.n_ff, c.n_ff, hidden + t * c.n_ff);
-  });
-  multiply(layer.ffn_down, normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down), tokens_, projected, c.n_embd,
-           kernels_, pool_, scratch_);
+  const LinearInput in = normalise(x, c.n_embd, layer.ffn_norm, layer.gate_up);
+  if (tokens_ == 1) {
+    hidden_of_one(layer, in);
+  } else {
+    hidden_of_many(layer, in);
+  }
+  const LinearInput down_in = normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down);
+  if (tokens_ == 1 && layer.down_columns && add_down_columns(layer, down_in.quantised)) return;
+  multiply(layer.ffn_down, down_in, tokens_, projected, c.n_embd, kernels_, pool_, scratch_);
   each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
+}
+
+void Transformer::hidden_of_many(const PreparedLayer& layer, const LinearInput& in) {
+  const std::int64_t n_ff = model_.config.n_ff;
+  float *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
+  multiply(layer.gate_up, in, tokens_, projected, 2 * n_ff, kernels_, pool_, scratch_);
+  each_token([&](std::int64_t t) {
+    const float* gate = projected + t * 2 * n_ff;
+    kernels_.gate(model_.config.activation, gate, gate + n_ff, n_ff, hidden + t * n_ff);
+  });
+}
+
+// Each thread goes from its rows of the gate to those of `up`, of which it reads the ones whose gate is open where that pays.
+void Transformer::hidden_of_one(const PreparedLayer& layer, const LinearInput& in) {
+  const std::int64_t n_ff = model_.config.n_ff;
+  const Linear::Part &gate_part = layer.gate_up.parts()[0], &up_part = layer.gate_up.parts()[1];
+  float *gate = projected_.as<float>(), *up = gate + n_ff, *hidden = hidden_.as<float>();
+  const bool may_skip = model_.config.activation == Activation::relu2 && up_part.is_ternary;
+  std::atomic<std::int64_t> closed{0}, skipped{0};
+  pool_.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
+    if (begin == end) return;
+    std::byte* scratch = scratch_[static_cast<std::size_t>(part)].data();
+    multiply_part(gate_part, begin, end, in, 1, gate, n_ff, kernels_, scratch);
+    std::int32_t* open = picked_.data() + begin;
+    const std::int64_t count =
+        may_skip ? pick(begin, end, [&](std::int64_t i) { return !(gate[i] <= 0.0f); }, open) : end - begin;
+    if (may_skip && static_cast<double>(count) <= model_.sparse_limits.rows * static_cast<double>(end - begin)) {
+      kernels_.ternary_rows(up_part.ternary, open, count, in.quantised, up);
+      skipped.fetch_add(end - begin - count, std::memory_order_relaxed);
+    } else {
+      multiply_part(up_part, begin, end, in, 1, up, n_ff, kernels_, scratch);
+    }
+    kernels_.gate(model_.config.activation, gate + begin, up + begin, end - begin, hidden + begin);
+    closed.fetch_add(end - begin - count, std::memory_order_relaxed);
+  });
+  if (!may_skip) return;
+  zeros_.values += n_ff, zeros_.closed_gates += closed;
+  zeros_.bytes_skipped += skipped * up_part.ternary.cols / 4;
+}
+
+// x += down * in, reading only the columns whose input is not zero; false, with nothing done, where that does not pay.
+bool Transformer::add_down_columns(const PreparedLayer& layer, const QuantisedRows& in) {
+  const TernaryMatrix& columns = layer.down_columns.matrix;
+  const std::int64_t n_ff = columns.rows, n_embd = model_.config.n_embd;
+  const auto counts = [&](std::int64_t i) { return in.q[i] != 0; };
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < n_ff; ++i) count += counts(i) ? 1 : 0;
+  zeros_.looked_at += n_ff, zeros_.zeros += n_ff - count;
+  if (static_cast<double>(count) > model_.sparse_limits.columns * static_cast<double>(n_ff)) return false;
+  zeros_.bytes_skipped += (n_ff - count) * columns.cols / 4;
+  pool_.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(n_ff, 1, part, parts);
+    std::vector<std::int32_t>& sums = down_sums_[static_cast<std::size_t>(part)];
+    sums.assign(static_cast<std::size_t>(columns.cols), 0);
+    std::int32_t* picked = picked_.data() + begin;
+    kernels_.ternary_combine(columns, picked, pick(begin, end, counts, picked), in.q, sums.data());
+  });
+  float* x = x_.as<float>();
+  std::vector<std::int32_t>& sums = down_sums_.front();
+  for (std::size_t part = 1; part < down_sums_.size(); ++part) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += down_sums_[part][i];
+  }
+  const float scale = in.scales[0], *weight_scales = layer.down_columns.scales;
+  for (std::int64_t i = 0; i < n_embd; ++i)
+    x[i] += static_cast<float>(sums[static_cast<std::size_t>(i)]) / scale * weight_scales[i];
+  return true;
 }
 
 // Rotates one token's queries and keys, stores its keys and values, and lays its scaled queries out by kv head.

@@ -7,6 +7,7 @@
 
 #include "common/buffer.h"
 #include "common/thread_pool.h"
+#include "inference/hidden_zeros.h"
 #include "inference/kv_cache.h"
 #include "inference/prepare.h"
 
@@ -38,10 +39,15 @@ class Transformer {
   // What `query` asks for of row `row` of the last batch, with the bits of logits(); valid until the next call.
   LogitSet find_logits(std::int64_t row, const LogitQuery& query);
 
+  const HiddenZeros& hidden_zeros() const { return zeros_; }
+
  private:
   void embed();
   void attention(const PreparedLayer& layer, std::int64_t index);
   void feed_forward(const PreparedLayer& layer);
+  void hidden_of_one(const PreparedLayer& layer, const LinearInput& in);
+  void hidden_of_many(const PreparedLayer& layer, const LinearInput& in);
+  bool add_down_columns(const PreparedLayer& layer, const QuantisedRows& in);
   void store_and_rotate(std::int64_t layer, std::int64_t token);
   void attend_layer(std::int64_t layer);
   void attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count, std::byte* scratch);
@@ -64,6 +70,9 @@ class Transformer {
   Buffer queries_, attended_;                             // (n_head_kv, tokens, n_head / n_head_kv, head_dim)
   Buffer attention_max_, attention_sum_;                  // (n_head_kv, tokens, n_head / n_head_kv)
   Buffer hidden_;                                         // (tokens, n_head * head_dim or n_ff)
+  std::vector<std::int32_t> picked_;                      // (n_ff) rows of up, or columns of down; each thread has its part
+  std::vector<std::vector<std::int32_t>> down_sums_;      // per thread (n_embd rounded up to lines)
+  HiddenZeros zeros_;
   HeadScan::Memory head_memory_;
   Buffer logits_;  // (head_rows, n_vocab)
 };

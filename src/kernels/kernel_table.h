@@ -15,16 +15,15 @@ namespace bitnet {
 
 constexpr std::int64_t ternary_line_cols = 256;  // weights in one 64-byte line
 constexpr std::int64_t ternary_line_bytes = 64;
-constexpr std::int64_t ternary_group_rows = 4;   // rows whose lines alternate
 constexpr std::int64_t kv_chunk_positions = 64;  // positions per attention chunk
 
 // Ternary weights in the internal layout. A 64-byte line holds 256 consecutive weights of one row: weight 64p + b is bits 2p,
-// 2p+1 of byte b, as code = weight + 1. Lines lie (row group, line, row in group), so four rows stream together.
+// 2p+1 of byte b, as code = weight + 1.
 struct TernaryMatrix {
-  const std::uint8_t* lines;  // (rows / 4, cols / 256, 4, 64), 64-byte aligned
+  const std::uint8_t* lines;  // (rows, cols / 256, 64), 64-byte aligned
   const float* scales;        // (rows) weight = (code - 1) * scale
-  std::int64_t rows;          // a multiple of 4; rows added as padding hold zeros
-  std::int64_t cols;          // a multiple of 256; columns added as padding hold zeros
+  std::int64_t rows;
+  std::int64_t cols;  // a multiple of 256; columns added as padding hold zeros
 };
 
 // Dense weights as they lie in the file, row by row.
@@ -60,7 +59,7 @@ struct AttentionState {
 };
 
 enum class RopeKind : std::uint8_t { neox, norm };     // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
-enum class Activation : std::uint8_t { relu2, silu };  // relu(g)^2 * u, or g / (1 + exp(-g)) * u
+enum class Activation : std::uint8_t { relu2, silu };  // relu(g)^2 * u, 0 where g <= 0 whatever u; or g / (1 + exp(-g)) * u
 
 // Bytes of scratch memory that matmuls over at most `cols` columns and attention over `head_dim` need, per thread, 64-byte
 // aligned.
@@ -83,10 +82,17 @@ struct KernelTable {
   void (*rms_norm_quantise)(const float* x, const float* gain, float eps, std::int64_t n, std::int64_t padded, std::int8_t* q,
                             float* scale, std::int32_t* sum) noexcept;
 
-  // y[t * y_stride + r] = float(w[r] . q[t]) / x.scales[t] * w.scales[r] for rows [begin, end), begin a multiple of 4, end too
-  // or w.rows.
+  // y[t * y_stride + r] = float(w[r] . q[t]) / x.scales[t] * w.scales[r] for rows [begin, end).
   void (*ternary_matmul)(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                          std::int64_t y_stride, std::byte* scratch) noexcept;
+
+  // y[r] = float(w[r] . q[0]) / x.scales[0] * w.scales[r] for the `count` rows r of a list; the rest of y is left alone.
+  void (*ternary_rows)(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                       float* y) noexcept;
+
+  // sums[c] += q[r] * w[r][c] over the `count` rows r of a list, without scales, for all columns. Exact.
+  void (*ternary_combine)(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const std::int8_t* q,
+                          std::int32_t* sums) noexcept;
 
   // y[t * y_stride + r] = w[r] . x[t], w decoded to float32, for rows [begin, end); x is (tokens, w.cols) with a stride.
   void (*dense_matmul)(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,

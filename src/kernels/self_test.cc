@@ -87,9 +87,9 @@ bool norms_agree(const KernelTable& table) {
 bool ternary_agrees(const KernelTable& table) {
   bool same = true;
   for (const std::int64_t cols : {128, 384, 2560, 6912}) {
-    for (const std::int64_t tokens : {1, 2, 3, 5, 6, 13}) {
+    for (const std::int64_t tokens : {1, 2, 3, 5, 6, 7}) {
       Random random(static_cast<std::uint64_t>(cols + tokens));
-      const std::int64_t rows = 20, padded = round_up(cols, ternary_line_cols);
+      const std::int64_t rows = 21, padded = round_up(cols, ternary_line_cols);
       std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
       std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols));
       for (std::int64_t r = 0; r < rows; ++r) {
@@ -109,9 +109,42 @@ bool ternary_agrees(const KernelTable& table) {
       same = same && agrees(table, [&](const KernelTable& t) {
                std::vector<float> y(static_cast<std::size_t>(tokens * rows));
                Scratch scratch;
-               t.ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 4, rows,
+               t.ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 3, rows,
                                 {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.get());
                return y;
+             });
+      const std::vector<std::int32_t> listed = {1, 4, 5, 6, 11, 18, 19};
+      same = same && agrees(table, [&](const KernelTable& t) {
+               std::vector<float> y(static_cast<std::size_t>(rows));
+               t.ternary_rows({lines.data(), w_scales.data(), rows, padded}, listed.data(), tokens,
+                              {q.data(), x_scales.data(), sums.data(), 1, padded}, y.data());
+               return y;
+             });
+    }
+  }
+  return same;
+}
+
+bool combination_agrees(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t cols : {256, 2560}) {
+    for (const std::int64_t count : {0, 1, 2, 63, 64, 65, 300}) {
+      Random random(static_cast<std::uint64_t>(cols + count));
+      const std::int64_t rows = 400;
+      std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+      std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols));
+      std::vector<std::int8_t> q;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (auto& code : codes) code = static_cast<std::uint8_t>(r % 3 == 0 ? 2 : random.below(3));
+        pack_ternary_row(codes.data(), cols, r, lines.data());
+        q.push_back(static_cast<std::int8_t>(r % 3 == 0 ? -128 : random.below(256) - 128));
+      }
+      std::vector<std::int32_t> listed;  // with many of the extreme rows first
+      for (std::int64_t i = 0; i < count; ++i) listed.push_back(static_cast<std::int32_t>(i < 130 ? 3 * i : i));
+      same = same && agrees(table, [&](const KernelTable& t) {
+               std::vector<std::int32_t> sums(static_cast<std::size_t>(cols), 5);
+               t.ternary_combine({lines.data(), nullptr, rows, cols}, listed.data(), count, q.data(), sums.data());
+               return std::vector<float>(sums.begin(), sums.end());  // all below 24 bits
              });
     }
   }
@@ -261,6 +294,7 @@ std::vector<std::string> self_test(const KernelTable& table) {
   std::vector<std::string> different;
   if (!norms_agree(table)) different.emplace_back("norm and quantise");
   if (!ternary_agrees(table)) different.emplace_back("ternary matmul");
+  if (!combination_agrees(table)) different.emplace_back("ternary combination");
   if (!dense_agrees(table)) different.emplace_back("dense matmul");
   if (!scan_agrees(table)) different.emplace_back("int8 scan");
   if (!attention_agrees(table)) different.emplace_back("attention");

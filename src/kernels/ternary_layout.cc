@@ -6,19 +6,8 @@
 #include "common/checked.h"
 
 namespace bitnet {
-namespace {
-
-constexpr std::uint8_t zero_weights = 0x55;  // four codes of 1
-
-std::uint8_t* line_of(std::uint8_t* lines, std::int64_t line_count, std::int64_t row, std::int64_t line) {
-  const std::int64_t group = row / ternary_group_rows, in_group = row % ternary_group_rows;
-  return lines + ((group * line_count + line) * ternary_group_rows + in_group) * ternary_line_bytes;
-}
-
-}  // namespace
-
 std::int64_t ternary_lines_bytes(std::int64_t rows, std::int64_t cols) {
-  return round_up(rows, ternary_group_rows) * ceil_div(cols, ternary_line_cols) * ternary_line_bytes;
+  return rows * ceil_div(cols, ternary_line_cols) * ternary_line_bytes;
 }
 
 void pack_ternary_row(const std::uint8_t* codes, std::int64_t cols, std::int64_t row, std::uint8_t* lines) {
@@ -32,17 +21,50 @@ void pack_ternary_row(const std::uint8_t* codes, std::int64_t cols, std::int64_t
       std::memcpy(padded, c, static_cast<std::size_t>(left));
       c = padded;
     }
-    std::uint8_t* line = line_of(lines, count, row, l);
+    std::uint8_t* line = lines + (row * count + l) * ternary_line_bytes;
     for (int b = 0; b < 64; ++b) {
       line[b] = static_cast<std::uint8_t>(c[b] | c[b + 64] << 2 | c[b + 128] << 4 | c[b + 192] << 6);
     }
   }
 }
 
-void clear_ternary_row(std::int64_t cols, std::int64_t row, std::uint8_t* lines) {
-  const std::int64_t count = ceil_div(cols, ternary_line_cols);
-  for (std::int64_t l = 0; l < count; ++l) {
-    std::memset(line_of(lines, count, row, l), zero_weights, static_cast<std::size_t>(ternary_line_bytes));
+namespace {
+
+constexpr int side = 64;  // bytes of a line
+
+// square[o][b]: the codes of outputs first + o, + 64, + 128, + 192 for input 64 plane + b of a line, as a byte of the turned
+// matrix holds them.
+void gather(const TernaryMatrix& w, std::int64_t line, std::int64_t first, int plane, std::uint8_t square[side][side]) {
+  const std::int64_t lines = w.cols / ternary_line_cols;
+  for (int o = 0; o < side; ++o) {
+    for (int b = 0; b < side; ++b) square[o][b] = 0;
+    for (int p = 0; p < 4; ++p) {
+      const std::int64_t row = first + side * p + o;
+      const std::uint8_t* bytes = w.lines + (row * lines + line) * ternary_line_bytes;
+      for (int b = 0; b < side; ++b) {
+        const int code = row < w.rows ? bytes[b] >> (2 * plane) & 3 : 1;
+        square[o][b] = static_cast<std::uint8_t>(square[o][b] | code << (2 * p));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void turn_ternary_over(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, std::uint8_t* turned) {
+  const std::int64_t lines = ceil_div(w.rows, ternary_line_cols);
+  std::uint8_t square[side][side];
+  for (std::int64_t line = begin; line < end; ++line) {
+    for (int plane = 0; plane < 4; ++plane) {
+      std::uint8_t* first = turned + (line * ternary_line_cols + side * plane) * lines * ternary_line_bytes;
+      for (std::int64_t l = 0; l < lines; ++l) {
+        gather(w, line, l * ternary_line_cols, plane, square);
+        for (int b = 0; b < side; ++b) {
+          std::uint8_t* out = first + (b * lines + l) * ternary_line_bytes;
+          for (int o = 0; o < side; ++o) out[o] = square[o][b];
+        }
+      }
+    }
   }
 }
 

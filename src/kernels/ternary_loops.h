@@ -1,11 +1,11 @@
 // The loops around a ternary dot product that every vector instruction set shares; what differs is the Kernel.
 //
-// w . q = code . q - sum(q), because code = w + 1. One token: a group's rows stream together, codes are unpacked in registers.
-// More tokens: sixteen rows are unpacked to bytes once (they stay in L1/L2) and multiplied in register tiles. A Kernel has
+// w . q = code . q - sum(q), because code = w + 1. One token: four rows stream together, codes are unpacked in registers. More
+// tokens: sixteen rows are unpacked to bytes once (they stay in L1/L2) and multiplied in register tiles. A Kernel has
 //   Code                                      what a code is unpacked to, one byte
 //   tile_rows, tile_tokens                    of the largest register tile; tile_rows divides panel_rows
 //   unpack_line(line, codes)                  256 codes in order
-//   group_dot(group, lines, q, out[4])        code . q of the four packed rows of a group, each of that many lines
+//   dot(rows, lines, q, out[4])               code . q of four packed rows, each of that many lines
 //   tile_dot<tokens>(codes, cols, q, out)     out[tile_rows][tokens] of unpacked rows, `cols` apart
 // In an unnamed namespace, since each includer has its own flags.
 #pragma once
@@ -15,10 +15,34 @@
 namespace bitnet {
 namespace {
 
+constexpr int streams = 4;  // rows of one token that are multiplied together
 constexpr std::int64_t panel_rows = 16;
+
+// Four packed rows, and the four that come after them, which a kernel may prefetch.
+struct Rows {
+  const std::uint8_t* at[streams];
+  const std::uint8_t* next[streams];
+};
 
 inline float finish(std::int32_t code_dot, std::int32_t sum, float activation_scale, float weight_scale) {
   return static_cast<float>(code_dot - sum) / activation_scale * weight_scale;
+}
+
+// y[row(i)] for i in [0, count), one token. The last group repeats its last row.
+template <class Kernel, class Row>
+void multiply_one(const TernaryMatrix& w, std::int64_t count, const Row& row, const QuantisedRows& x, float* y) {
+  const std::int64_t lines = w.cols / ternary_line_cols, row_bytes = lines * ternary_line_bytes;
+  const auto packed = [&](std::int64_t i) { return w.lines + row(i < count ? i : count - 1) * row_bytes; };
+  for (std::int64_t i = 0; i < count; i += streams) {
+    Rows rows;
+    for (int k = 0; k < streams; ++k) rows.at[k] = packed(i + k), rows.next[k] = packed(i + streams + k);
+    std::int32_t dots[streams];
+    Kernel::dot(rows, lines, x.q, dots);
+    for (int k = 0; k < streams && i + k < count; ++k) {
+      const std::int64_t r = row(i + k);
+      y[r] = finish(dots[k], x.sums[0], x.scales[0], w.scales[r]);
+    }
+  }
 }
 
 template <class Kernel, int tokens>
@@ -29,7 +53,7 @@ void multiply_tile(const TernaryMatrix& w, const typename Kernel::Code* codes, s
     Kernel::template tile_dot<tokens>(codes + r * w.cols, w.cols, x.q + token * w.cols, dots);
     for (int t = 0; t < tokens; ++t) {
       float* out = y + (token + t) * y_stride + row + r;
-      for (int i = 0; i < Kernel::tile_rows; ++i) {
+      for (int i = 0; i < Kernel::tile_rows && r + i < rows; ++i) {
         out[i] = finish(dots[i][t], x.sums[token + t], x.scales[token + t], w.scales[row + r + i]);
       }
     }
@@ -51,27 +75,22 @@ void multiply_panel(const TernaryMatrix& w, const typename Kernel::Code* codes, 
 template <class Kernel>
 void multiply_ternary(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                       std::int64_t y_stride, std::byte* scratch) {
-  const std::int64_t lines = w.cols / ternary_line_cols, group_bytes = lines * ternary_group_rows * ternary_line_bytes;
-  const auto group = [&](std::int64_t row) { return w.lines + row / ternary_group_rows * group_bytes; };
-  if (x.tokens == 1) {
-    for (std::int64_t r = begin; r < end; r += ternary_group_rows) {
-      std::int32_t dots[ternary_group_rows];
-      Kernel::group_dot(group(r), lines, x.q, dots);
-      for (int i = 0; i < ternary_group_rows; ++i) y[r + i] = finish(dots[i], x.sums[0], x.scales[0], w.scales[r + i]);
-    }
-    return;
-  }
+  if (x.tokens == 1) return multiply_one<Kernel>(w, end - begin, [&](std::int64_t i) { return begin + i; }, x, y);
+  const std::int64_t lines = w.cols / ternary_line_cols;
   auto* codes = reinterpret_cast<typename Kernel::Code*>(scratch);  // (panel_rows, cols)
   for (std::int64_t r = begin; r < end; r += panel_rows) {
     const std::int64_t rows = end - r < panel_rows ? end - r : panel_rows;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::uint8_t* line = group(r + i) + (r + i) % ternary_group_rows * ternary_line_bytes;
-      for (std::int64_t l = 0; l < lines; ++l, line += ternary_group_rows * ternary_line_bytes) {
-        Kernel::unpack_line(line, codes + i * w.cols + l * ternary_line_cols);
-      }
+    for (std::int64_t l = 0; l < rows * lines; ++l) {
+      Kernel::unpack_line(w.lines + (r * lines + l) * ternary_line_bytes, codes + l * ternary_line_cols);
     }
     multiply_panel<Kernel, Kernel::tile_tokens>(w, codes, r, rows, x, 0, y, y_stride);
   }
+}
+
+template <class Kernel>
+void multiply_ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                           float* y) {
+  multiply_one<Kernel>(w, count, [&](std::int64_t i) { return rows[i]; }, x, y);
 }
 
 }  // namespace

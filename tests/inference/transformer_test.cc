@@ -85,5 +85,59 @@ TEST(Transformer, SequencesInOneBatchDoNotTouchEachOther) {
   EXPECT_EQ(std::vector<float>(logits_b.begin(), logits_b.end()), alone_b);
 }
 
+TEST(Transformer, LeavingZerosUnreadChangesNoBit) {
+  const test::TempFile file(test::RandomModel{}.bytes());
+  ThreadPool pool(3);
+  Model model = Model::open(file.path());
+  PreparedModel prepared = prepare(model, pool);
+  const ModelConfig& c = prepared.config;
+  for (PreparedLayer& layer : prepared.layers) layer.down_columns = *turn_over(layer.ffn_down, pool);
+  const std::vector<TokenId> ids = some_ids(40, 3);
+  HiddenZeros zeros;
+  const auto logits_with = [&](SparseLimits limits) {
+    prepared.sparse_limits = limits;
+    Transformer transformer(prepared, *kernel_tables().back(), pool, 1);
+    KvCache cache(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim, c.n_ctx);
+    cache.reserve(64);
+    std::vector<float> all;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const BatchToken token{ids[i], &cache, static_cast<std::int64_t>(i)};
+      transformer.forward({&token, 1});
+      cache.set_length(static_cast<std::int64_t>(i) + 1);
+      const auto logits = transformer.logits(0, 1);
+      all.insert(all.end(), logits.begin(), logits.end());
+    }
+    zeros = transformer.hidden_zeros();
+    return all;
+  };
+  const std::vector<float> expected = logits_with({0, 0});
+  EXPECT_EQ(zeros.bytes_skipped, 0);
+  EXPECT_EQ(zeros.values, 40 * c.n_layer * c.n_ff);
+  EXPECT_GT(zeros.closed_gates, zeros.values / 4);
+  EXPECT_GE(zeros.zeros, zeros.closed_gates);
+  EXPECT_LT(zeros.zeros, zeros.values);
+  for (const SparseLimits limits : {SparseLimits{1, 0}, SparseLimits{0, 1}, SparseLimits{1, 1}, SparseLimits{0.5, 0.3}}) {
+    EXPECT_EQ(logits_with(limits), expected) << limits.rows << " " << limits.columns;
+    if (limits.rows == 1 || limits.columns == 1) {
+      EXPECT_GT(zeros.bytes_skipped, 0);
+    }
+  }
+}
+
+TEST(SparseLimits, AreSharesAndZeroWithoutLayers) {
+  ThreadPool pool(2);
+  EXPECT_EQ(measure_sparse_limits({}, scalar_table(), pool).rows, 0);
+  const test::TempFile file(test::RandomModel{}.bytes());
+  Model model = Model::open(file.path());
+  PreparedModel prepared = prepare(model, pool);
+  PreparedLayer& layer = prepared.layers.front();
+  layer.down_columns = *turn_over(layer.ffn_down, pool);
+  const SparseSample sample{&layer.gate_up.parts()[1].ternary, &layer.ffn_down.parts()[0].ternary, &layer.down_columns.matrix};
+  for (const KernelTable* table : kernel_tables()) {
+    const SparseLimits limits = measure_sparse_limits({&sample, 1}, *table, pool);
+    EXPECT_TRUE(limits.rows > 0 && limits.rows <= 1 && limits.columns > 0 && limits.columns <= 1) << table->name;
+  }
+}
+
 }  // namespace
 }  // namespace bitnet

@@ -15,24 +15,42 @@ TEST(TernaryLayout, PutsWeight64pPlusBInByteB) {
   std::vector<std::uint8_t> codes(256, 1), lines(static_cast<std::size_t>(ternary_lines_bytes(1, 256)));
   codes[3] = 2, codes[64 + 3] = 0, codes[192 + 3] = 2;
   pack_ternary_row(codes.data(), 256, 0, lines.data());
-  EXPECT_EQ(lines.size(), 4u * 64);
+  EXPECT_EQ(lines.size(), 64u);
   EXPECT_EQ(lines[3], 2 | 0 << 2 | 1 << 4 | 2 << 6);
   EXPECT_EQ(lines[4], 0x55);
 }
 
-TEST(TernaryLayout, AlternatesTheFourRowsOfAGroup) {
+TEST(TernaryLayout, PutsRowBehindRow) {
   std::vector<std::uint8_t> codes(512, 1), lines(static_cast<std::size_t>(ternary_lines_bytes(8, 512)));
   codes[256] = 2;
-  pack_ternary_row(codes.data(), 512, 6, lines.data());  // group 1, row 2 in it, line 1
-  EXPECT_EQ(lines[static_cast<std::size_t>(((1 * 2 + 1) * 4 + 2) * 64)], 0x56);
+  pack_ternary_row(codes.data(), 512, 6, lines.data());
+  EXPECT_EQ(lines[(6 * 2 + 1) * 64], 0x56);
 }
 
 TEST(TernaryLayout, PadsColumnsWithZeroWeights) {
   std::vector<std::uint8_t> codes(128, 2), lines(static_cast<std::size_t>(ternary_lines_bytes(1, 128)));
   pack_ternary_row(codes.data(), 128, 0, lines.data());
   EXPECT_EQ(lines[0], 2 | 2 << 2 | 1 << 4 | 1 << 6);
-  clear_ternary_row(128, 3, lines.data());
-  EXPECT_EQ(lines[3 * 64], 0x55);
+}
+
+TEST(TernaryLayout, TurnsOver) {
+  std::mt19937 random(9);
+  const std::int64_t rows = 300, cols = 500;
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows * cols));
+  for (auto& code : codes) code = static_cast<std::uint8_t>(random() % 3);
+  std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+  for (std::int64_t r = 0; r < rows; ++r) pack_ternary_row(codes.data() + r * cols, cols, r, lines.data());
+  const TernaryMatrix w{lines.data(), nullptr, rows, 512};
+  std::vector<std::uint8_t> turned(static_cast<std::size_t>(ternary_lines_bytes(512, rows)), 0xff), expected = turned;
+  turn_ternary_over(w, 0, 1, turned.data());
+  turn_ternary_over(w, 1, 2, turned.data());
+  std::vector<std::uint8_t> column(static_cast<std::size_t>(rows));
+  for (std::int64_t c = 0; c < 512; ++c) {
+    for (std::int64_t r = 0; r < rows; ++r)
+      column[static_cast<std::size_t>(r)] = c < cols ? codes[static_cast<std::size_t>(r * cols + c)] : 1;
+    pack_ternary_row(column.data(), rows, c, expected.data());
+  }
+  EXPECT_EQ(turned, expected);
 }
 
 TEST(TernaryMatmul, IsThePlainSum) {
@@ -72,6 +90,29 @@ TEST(TernaryMatmul, IsThePlainSum) {
           EXPECT_EQ(y[static_cast<std::size_t>(t * rows + r)], static_cast<float>(sum)) << table->name << " cols " << cols;
         }
       }
+    }
+  }
+}
+
+TEST(TernaryCombine, IsThePlainSumOfListedRows) {
+  std::mt19937 random(5);
+  const std::int64_t rows = 9, cols = 512;
+  std::vector<std::vector<std::uint8_t>> codes(9, std::vector<std::uint8_t>(512));
+  std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (auto& code : codes[static_cast<std::size_t>(r)]) code = static_cast<std::uint8_t>(random() % 3);
+    pack_ternary_row(codes[static_cast<std::size_t>(r)].data(), cols, r, lines.data());
+  }
+  const std::vector<std::int8_t> q = {3, -4, 127, 0, -128, 77, 1, 9, -50};
+  const std::vector<std::int32_t> listed = {0, 2, 4, 5, 8};
+  for (const KernelTable* table : kernel_tables()) {
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(cols), 100);
+    table->ternary_combine({lines.data(), nullptr, rows, cols}, listed.data(), 5, q.data(), sums.data());
+    for (std::size_t c = 0; c < sums.size(); ++c) {
+      int wanted = 100;
+      for (const std::int32_t r : listed)
+        wanted += q[static_cast<std::size_t>(r)] * (codes[static_cast<std::size_t>(r)][c] - 1);
+      ASSERT_EQ(sums[c], wanted) << table->name << " column " << c;
     }
   }
 }

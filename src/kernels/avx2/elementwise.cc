@@ -7,8 +7,8 @@ namespace bitnet::avx2 {
 namespace {
 
 __m256 relu2(__m256 g, __m256 u) {
-  const __m256 positive = _mm256_max_ps(_mm256_setzero_ps(), g);  // gives g where g is NaN
-  return _mm256_mul_ps(_mm256_mul_ps(positive, positive), u);
+  const __m256 open = _mm256_cmp_ps(g, _mm256_setzero_ps(), _CMP_NLE_UQ);  // also where g is NaN
+  return _mm256_and_ps(_mm256_mul_ps(_mm256_mul_ps(g, g), u), open);
 }
 
 __m256 silu(__m256 g, __m256 u) {

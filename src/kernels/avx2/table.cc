@@ -10,6 +10,8 @@ const KernelTable& avx2_table() {
       .quantise = avx2::quantise,
       .rms_norm_quantise = avx2::rms_norm_quantise,
       .ternary_matmul = avx2::ternary_matmul,
+      .ternary_rows = avx2::ternary_rows,
+      .ternary_combine = avx2::ternary_combine,
       .dense_matmul = avx2::dense_matmul,
       .int8_scan = avx2::int8_scan,
       .decode = avx2::decode,

@@ -23,23 +23,37 @@ __m256i add_line(__m256i acc, const std::uint8_t* line, const std::int8_t* q) {
   return acc;
 }
 
+// code . q of `count` rows side by side, prefetching as many others.
+template <int count>
+void row_dots(const std::uint8_t* const* rows, const std::uint8_t* const* next, std::int64_t lines, const std::int8_t* q,
+              std::int32_t* out) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i sums[count] = {};
+  for (std::int64_t l = 0; l < lines; l += lines_per_widening) {
+    const std::int64_t end = l + lines_per_widening < lines ? l + lines_per_widening : lines;
+    __m256i acc[count] = {};
+    for (std::int64_t i = l; i < end; ++i) {
+      for (int r = 0; r < count; ++r) {
+        prefetch(next[r] + i * ternary_line_bytes);
+        acc[r] = add_line(acc[r], rows[r] + i * ternary_line_bytes, q + i * ternary_line_cols);
+      }
+    }
+    for (int r = 0; r < count; ++r) sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(acc[r], ones));
+  }
+  for (int r = 0; r < count; ++r) out[r] = sum_of(sums[r]);
+}
+
 struct MultiplyAddPairs : UnsignedCodes {
   static constexpr int tile_rows = 2;
 
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sums[4] = {};
-    for (std::int64_t l = 0; l < lines; l += lines_per_widening) {
-      const std::int64_t end = l + lines_per_widening < lines ? l + lines_per_widening : lines;
-      __m256i acc[4] = {};
-      for (std::int64_t i = l; i < end; ++i) {
-        const std::uint8_t* line = group + i * ternary_group_rows * ternary_line_bytes;
-        for (int r = 0; r < 4; ++r) prefetch(line + 2048 + r * ternary_line_bytes);
-        for (int r = 0; r < 4; ++r) acc[r] = add_line(acc[r], line + r * ternary_line_bytes, q + i * ternary_line_cols);
-      }
-      for (int r = 0; r < 4; ++r) sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(acc[r], ones));
+  // Rows that lie one behind the other are read in order, as the hardware's prefetcher likes best; rows from here and there
+  // side by side, so that more of their lines are on the way at a time.
+  static void dot(const Rows& rows, std::int64_t lines, const std::int8_t* q, std::int32_t out[streams]) {
+    if (rows.at[streams - 1] - rows.at[0] == (streams - 1) * lines * ternary_line_bytes) {
+      for (int r = 0; r < streams; ++r) row_dots<1>(rows.at + r, rows.next + r, lines, q, out + r);
+    } else {
+      row_dots<streams>(rows.at, rows.next, lines, q, out);
     }
-    for (int r = 0; r < 4; ++r) out[r] = sum_of(sums[r]);
   }
 
   // code . q for 2 unpacked rows and `tokens` tokens.
@@ -75,6 +89,11 @@ struct MultiplyAddPairs : UnsignedCodes {
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
   multiply_ternary<MultiplyAddPairs>(w, begin, end, x, y, y_stride, scratch);
+}
+
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept {
+  multiply_ternary_rows<MultiplyAddPairs>(w, rows, count, x, y);
 }
 
 }  // namespace bitnet::avx2

@@ -8,6 +8,7 @@ const KernelTable& avx512_table() {
     KernelTable t = avx2_table();
     t.name = "avx512";
     t.ternary_matmul = avx512::ternary_matmul;
+    t.ternary_rows = avx512::ternary_rows;
     return t;
   }();
   return table;

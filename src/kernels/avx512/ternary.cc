@@ -15,23 +15,22 @@ struct Dot : UnsignedCodes {
   static constexpr int tile_rows = 4;
 
   // Odd planes are not shifted into place: their codes stand two bits higher, so their sums are four times too large.
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
+  static void dot(const Rows& rows, std::int64_t lines, const std::int8_t* q, std::int32_t out[streams]) {
     const __m512i even = _mm512_set1_epi8(0x03), odd = _mm512_set1_epi8(0x0c);
-    __m512i sums[4], sums4[4];
-    for (int r = 0; r < 4; ++r) sums[r] = sums4[r] = _mm512_setzero_si512();
+    __m512i sums[streams], sums4[streams];
+    for (int r = 0; r < streams; ++r) sums[r] = sums4[r] = _mm512_setzero_si512();
     for (std::int64_t l = 0; l < lines; ++l) {
-      const std::uint8_t* line = group + l * ternary_group_rows * ternary_line_bytes;
       const std::int8_t* x = q + l * ternary_line_cols;
       const __m512i x0 = load512(x), x1 = load512(x + 64), x2 = load512(x + 128), x3 = load512(x + 192);
-      for (int r = 0; r < 4; ++r) {
-        const __m512i low = load512(line + r * ternary_line_bytes), high = _mm512_srli_epi16(low, 4);
+      for (int r = 0; r < streams; ++r) {
+        const __m512i low = load512(rows.at[r] + l * ternary_line_bytes), high = _mm512_srli_epi16(low, 4);
         sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_and_si512(low, even), x0);
         sums4[r] = _mm512_dpbusd_epi32(sums4[r], _mm512_and_si512(low, odd), x1);
         sums[r] = _mm512_dpbusd_epi32(sums[r], _mm512_and_si512(high, even), x2);
         sums4[r] = _mm512_dpbusd_epi32(sums4[r], _mm512_and_si512(high, odd), x3);
       }
     }
-    for (int r = 0; r < 4; ++r) out[r] = sum_of512(sums[r]) + sum_of512(sums4[r]) / 4;
+    for (int r = 0; r < streams; ++r) out[r] = sum_of512(sums[r]) + sum_of512(sums4[r]) / 4;
   }
 
   template <int tokens>
@@ -60,6 +59,11 @@ struct Dot : UnsignedCodes {
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
   multiply_ternary<Dot>(w, begin, end, x, y, y_stride, scratch);
+}
+
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept {
+  multiply_ternary_rows<Dot>(w, rows, count, x, y);
 }
 
 }  // namespace bitnet::avx512

@@ -8,6 +8,7 @@ const KernelTable& avxvnni_table() {
     KernelTable t = avx2_table();
     t.name = "avxvnni";
     t.ternary_matmul = avxvnni::ternary_matmul;
+    t.ternary_rows = avxvnni::ternary_rows;
     return t;
   }();
   return table;

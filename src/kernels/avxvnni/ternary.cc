@@ -9,16 +9,15 @@ struct Dot : UnsignedCodes {
   static constexpr int tile_rows = 2;
 
   // Odd planes are not shifted into place: their codes stand two bits higher, so their sums are four times too large.
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
+  static void dot(const Rows& rows, std::int64_t lines, const std::int8_t* q, std::int32_t out[streams]) {
     const __m256i even = _mm256_set1_epi8(0x03), odd = _mm256_set1_epi8(0x0c);
-    __m256i sums[4] = {}, sums4[4] = {};
+    __m256i sums[streams] = {}, sums4[streams] = {};
     for (std::int64_t l = 0; l < lines; ++l) {
-      const std::uint8_t* line = group + l * ternary_group_rows * ternary_line_bytes;
       const std::int8_t* x = q + l * ternary_line_cols;
       for (int half = 0; half < ternary_line_bytes; half += 32) {
         const __m256i x0 = load(x + half), x1 = load(x + 64 + half), x2 = load(x + 128 + half), x3 = load(x + 192 + half);
-        for (int r = 0; r < 4; ++r) {
-          const __m256i low = load(line + r * ternary_line_bytes + half), high = _mm256_srli_epi16(low, 4);
+        for (int r = 0; r < streams; ++r) {
+          const __m256i low = load(rows.at[r] + l * ternary_line_bytes + half), high = _mm256_srli_epi16(low, 4);
           sums[r] = _mm256_dpbusd_avx_epi32(sums[r], _mm256_and_si256(low, even), x0);
           sums4[r] = _mm256_dpbusd_avx_epi32(sums4[r], _mm256_and_si256(low, odd), x1);
           sums[r] = _mm256_dpbusd_avx_epi32(sums[r], _mm256_and_si256(high, even), x2);
@@ -26,7 +25,7 @@ struct Dot : UnsignedCodes {
         }
       }
     }
-    for (int r = 0; r < 4; ++r) out[r] = sum_of(_mm256_add_epi32(sums[r], _mm256_srai_epi32(sums4[r], 2)));
+    for (int r = 0; r < streams; ++r) out[r] = sum_of(_mm256_add_epi32(sums[r], _mm256_srai_epi32(sums4[r], 2)));
   }
 
   template <int tokens>
@@ -52,6 +51,11 @@ struct Dot : UnsignedCodes {
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
   multiply_ternary<Dot>(w, begin, end, x, y, y_stride, scratch);
+}
+
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept {
+  multiply_ternary_rows<Dot>(w, rows, count, x, y);
 }
 
 }  // namespace bitnet::avxvnni

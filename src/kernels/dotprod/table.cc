@@ -8,6 +8,7 @@ const KernelTable& dotprod_table() {
     KernelTable t = neon_table();
     t.name = "dotprod";
     t.ternary_matmul = dotprod::ternary_matmul;
+    t.ternary_rows = dotprod::ternary_rows;
     return t;
   }();
   return table;

@@ -30,4 +30,9 @@ void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end
   multiply_ternary<Dot>(w, begin, end, x, y, y_stride, scratch);
 }
 
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept {
+  multiply_ternary_rows<Dot>(w, rows, count, x, y);
+}
+
 }  // namespace bitnet::dotprod

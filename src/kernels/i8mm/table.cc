@@ -8,6 +8,7 @@ const KernelTable& i8mm_table() {
     KernelTable t = neon_table();
     t.name = "i8mm";
     t.ternary_matmul = i8mm::ternary_matmul;
+    t.ternary_rows = i8mm::ternary_rows;
     return t;
   }();
   return table;

@@ -7,9 +7,8 @@ namespace bitnet::neon {
 namespace {
 
 float32x4_t relu2(float32x4_t g, float32x4_t u) {
-  const float32x4_t zero = vdupq_n_f32(0.0f);
-  const float32x4_t positive = vbslq_f32(vcgtq_f32(zero, g), zero, g);  // gives g where g is NaN
-  return vmulq_f32(vmulq_f32(positive, positive), u);
+  const uint32x4_t closed = vcleq_f32(g, vdupq_n_f32(0.0f));  // not where g is NaN
+  return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(vmulq_f32(vmulq_f32(g, g), u)), closed));
 }
 
 float32x4_t silu(float32x4_t g, float32x4_t u) {

@@ -11,6 +11,10 @@ void rms_norm_quantise(const float* x, const float* gain, float eps, std::int64_
                        float* scale, std::int32_t* sum) noexcept;
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept;
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept;
+void ternary_combine(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const std::int8_t* q,
+                     std::int32_t* sums) noexcept;
 void dense_matmul(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,
                   std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,

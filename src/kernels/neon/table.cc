@@ -10,6 +10,8 @@ const KernelTable& neon_table() {
       .quantise = neon::quantise,
       .rms_norm_quantise = neon::rms_norm_quantise,
       .ternary_matmul = neon::ternary_matmul,
+      .ternary_rows = neon::ternary_rows,
+      .ternary_combine = neon::ternary_combine,
       .dense_matmul = neon::dense_matmul,
       .int8_scan = neon::int8_scan,
       .decode = neon::decode,

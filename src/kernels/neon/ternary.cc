@@ -19,27 +19,26 @@ void add_products(Pair& acc, int8x16_t codes, int8x16_t x) {
 }
 
 struct MultiplyAdd : SignedCodes {
-  static void group_dot(const std::uint8_t* group, std::int64_t lines, const std::int8_t* q, std::int32_t out[4]) {
-    int32x4_t sums[4] = {};
+  static void dot(const Rows& rows, std::int64_t lines, const std::int8_t* q, std::int32_t out[streams]) {
+    int32x4_t sums[streams] = {};
     for (std::int64_t l = 0; l < lines; l += lines_per_widening) {
       const std::int64_t end = l + lines_per_widening < lines ? l + lines_per_widening : lines;
-      Pair acc[4] = {};
+      Pair acc[streams] = {};
       for (std::int64_t i = l; i < end; ++i) {
-        const std::uint8_t* line = group + i * ternary_group_rows * ternary_line_bytes;
         const std::int8_t* x = q + i * ternary_line_cols;
         for (int b = 0; b < ternary_line_bytes; b += 16) {
           const int8x16_t x0 = vld1q_s8(x + b), x1 = vld1q_s8(x + 64 + b), x2 = vld1q_s8(x + 128 + b),
                           x3 = vld1q_s8(x + 192 + b);
-          for (int r = 0; r < 4; ++r) {
-            const uint8x16_t bytes = vld1q_u8(line + r * ternary_line_bytes + b);
+          for (int r = 0; r < streams; ++r) {
+            const uint8x16_t bytes = vld1q_u8(rows.at[r] + i * ternary_line_bytes + b);
             add_products(acc[r], codes_of<0>(bytes), x0), add_products(acc[r], codes_of<1>(bytes), x1);
             add_products(acc[r], codes_of<2>(bytes), x2), add_products(acc[r], codes_of<3>(bytes), x3);
           }
         }
       }
-      for (int r = 0; r < 4; ++r) sums[r] = vpadalq_s16(vpadalq_s16(sums[r], acc[r].low), acc[r].high);
+      for (int r = 0; r < streams; ++r) sums[r] = vpadalq_s16(vpadalq_s16(sums[r], acc[r].low), acc[r].high);
     }
-    for (int r = 0; r < 4; ++r) out[r] = vaddvq_s32(sums[r]);
+    for (int r = 0; r < streams; ++r) out[r] = vaddvq_s32(sums[r]);
   }
 
   // code . q for 4 unpacked rows and `tokens` tokens, two rows at a time: the accumulators of four would not fit the registers.
@@ -74,6 +73,11 @@ struct MultiplyAdd : SignedCodes {
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
   multiply_ternary<MultiplyAdd>(w, begin, end, x, y, y_stride, scratch);
+}
+
+void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
+                  float* y) noexcept {
+  multiply_ternary_rows<MultiplyAdd>(w, rows, count, x, y);
 }
 
 }  // namespace bitnet::neon

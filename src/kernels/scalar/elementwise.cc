@@ -21,10 +21,7 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope
 
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept {
   if (activation == Activation::relu2) {
-    for (std::int64_t i = 0; i < n; ++i) {
-      const float g = 0.0f > gate[i] ? 0.0f : gate[i];  // keeps NaN
-      y[i] = g * g * up[i];
-    }
+    for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] <= 0.0f ? 0.0f : gate[i] * gate[i] * up[i];
   } else {
     for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + exp(-gate[i])) * up[i];
   }

@@ -10,6 +10,8 @@ const KernelTable& scalar_table() {
       .quantise = scalar::quantise,
       .rms_norm_quantise = scalar::rms_norm_quantise,
       .ternary_matmul = scalar::ternary_matmul,
+      .ternary_rows = scalar::ternary_rows,
+      .ternary_combine = scalar::ternary_combine,
       .dense_matmul = scalar::dense_matmul,
       .int8_scan = scalar::int8_scan,
       .decode = scalar::decode,

@@ -84,7 +84,7 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   parts->vocabulary = read_vocabulary(file.file(), file.config().n_vocab);
-  parts->model = prepare(file, *parts->pool, progress);
+  parts->model = prepare(file, *parts->kernels, *parts->pool, progress);
   parts->make_transformer();
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }

@@ -15,8 +15,8 @@ namespace {
 constexpr std::int64_t scan_unit = 32;         // int8_scan wants columns in multiples of it
 constexpr std::int64_t least_rows = 2048;      // below, the full head costs no more
 constexpr std::int64_t admitted_fraction = 8;  // of the rows may be multiplied exactly; above, the full head is cheaper
-constexpr double largest_row = 1e6, largest_input = 1e30;  // norms; nothing overflows below them
-constexpr double up = 1 + 1e-6;                            // covers the rounding of what bounds are computed with
+constexpr double largest_row = 1e6f, largest_input = 1e30;  // norms; nothing overflows below them
+constexpr double up = 1 + 1e-6;                             // covers the rounding of what bounds are computed with
 
 double norm(const float* x, std::int64_t n) {
   double sum = 0;
@@ -35,7 +35,7 @@ struct HeadScan::Input {
   bool finite = false;
 };
 
-HeadScan::HeadScan(const DenseMatrix& head, ThreadPool& pool) : rows_(head.rows), cols_(head.cols) {
+HeadScan::HeadScan(const DenseMatrix& head, const KernelTable& kernels, ThreadPool& pool) : rows_(head.rows), cols_(head.cols) {
   if (rows_ < least_rows || cols_ > 1 << 20) return;
   padded_ = round_up(cols_, scan_unit);
   quants_ = Buffer(static_cast<std::size_t>(rows_ * padded_));
@@ -44,8 +44,8 @@ HeadScan::HeadScan(const DenseMatrix& head, ThreadPool& pool) : rows_(head.rows)
   pool.split(rows_, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(static_cast<std::size_t>(cols_));
     for (std::int64_t r = begin; r < end; ++r) {
-      scalar_table().decode(head.type, head.data + r * head.row_bytes, cols_, row.data());
-      if (!quantise_row(row.data(), r)) finite = false;
+      kernels.decode(head.type, head.data + r * head.row_bytes, cols_, row.data());
+      if (!quantise_row(row.data(), r, kernels)) finite = false;
     }
   });
   usable_ = finite;
@@ -54,22 +54,22 @@ HeadScan::HeadScan(const DenseMatrix& head, ThreadPool& pool) : rows_(head.rows)
 std::uint64_t HeadScan::bytes() const { return quants_.size() + 3 * scales_.size() * sizeof(float); }
 
 // False when an element is not finite, or so large that products might overflow.
-bool HeadScan::quantise_row(const float* row, std::int64_t index) {
-  float largest = 0;
-  for (std::int64_t c = 0; c < cols_; ++c) largest = std::max(largest, std::fabs(row[c]));
-  const float scale = largest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
-  const double row_norm = norm(row, cols_);
-  if (!(row_norm <= largest_row) || !std::isfinite(inverse)) return false;
+bool HeadScan::quantise_row(const float* row, std::int64_t index, const KernelTable& kernels) {
   std::int8_t* quants = quants_.as<std::int8_t>() + index * padded_;
-  double residual = 0;
-  for (std::int64_t c = 0; c < cols_; ++c) {
-    const float rounded = std::clamp(std::nearbyint(row[c] * inverse), -127.0f, 127.0f);
-    quants[c] = static_cast<std::int8_t>(rounded);
-    const double left = static_cast<double>(row[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
-    residual += left * left;
-  }
+  float inverse, squares, error_squares;
+  std::int32_t sum;
+  kernels.quantise(row, cols_, padded_, quants, &inverse, &sum);
+  const float step = 1.0f / inverse;
+  kernels.quantisation_error(row, quants, step, cols_, &squares, &error_squares);
+  if (!(squares <= largest_row * largest_row) || !std::isfinite(step)) return false;
+  // The sums round once per addition in a lane of sixteen, x - q * step twice more, and squares below the smallest float
+  // vanish.
+  const auto n = static_cast<double>(cols_);
+  const double slack = 1 + (n / 16 + 32) * 0x1p-23, vanished = n * 1e-18;
+  const double row_norm = std::sqrt(static_cast<double>(squares)) * slack + vanished;
+  const double residual = std::sqrt(static_cast<double>(error_squares)) * slack + vanished;
   const auto i = static_cast<std::size_t>(index);
-  scales_[i] = scale, norms_[i] = rounded_up(row_norm), residuals_[i] = rounded_up(std::sqrt(residual));
+  scales_[i] = step, norms_[i] = rounded_up(row_norm), residuals_[i] = rounded_up(residual + 0x1p-22 * (row_norm + residual));
   return true;
 }
 

@@ -24,7 +24,7 @@ class HeadScan {
 
   // Reads every row of `head` once, on the pool's threads; keeps no reference to it. Not usable where a row is not finite, has
   // more than 2^20 columns, or where the head is so small that the full one is as good.
-  HeadScan(const DenseMatrix& head, ThreadPool& pool);
+  HeadScan(const DenseMatrix& head, const KernelTable& kernels, ThreadPool& pool);
 
   bool usable() const { return usable_; }
   std::uint64_t bytes() const;  // that one find() reads, and that are kept
@@ -47,7 +47,7 @@ class HeadScan {
 
  private:
   struct Input;  // an input in 16 bits, and what its rounding can change
-  bool quantise_row(const float* row, std::int64_t index);
+  bool quantise_row(const float* row, std::int64_t index, const KernelTable& kernels);
   Input quantise_input(const float* x, Memory& memory) const;
   float scan(const Input& input, std::int64_t count, const KernelTable& kernels, ThreadPool& pool, Memory& memory) const;
   bool admit(float least, const LogitQuery& query, ThreadPool& pool, Memory& memory) const;

@@ -15,8 +15,9 @@ DenseMatrix stored_matrix(const WeightTensor& weight) {
 
 class Preparation {
  public:
-  Preparation(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress)
-      : model_(model), pool_(pool), progress_(progress), total_(model.tensor_bytes()) {}
+  Preparation(Model& model, const KernelTable& kernels, ThreadPool& pool,
+              const std::function<void(std::uint64_t, std::uint64_t)>& progress)
+      : model_(model), kernels_(kernels), pool_(pool), progress_(progress), total_(model.tensor_bytes()) {}
 
   void add(Linear& linear, const WeightTensor& weight) {
     linear.add(weight, pool_);
@@ -34,7 +35,7 @@ class Preparation {
   // Of the head, also what finds its highest rows.
   RowTable table(const WeightTensor& weight, HeadScan* scan) {
     RowTable table(weight, model_.file().map(), pool_);
-    if (scan != nullptr) *scan = HeadScan(stored_matrix(weight), pool_);
+    if (scan != nullptr) *scan = HeadScan(stored_matrix(weight), kernels_, pool_);
     finish(weight);
     return table;
   }
@@ -47,6 +48,7 @@ class Preparation {
   }
 
   Model& model_;
+  const KernelTable& kernels_;
   ThreadPool& pool_;
   const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
   std::uint64_t done_ = 0, total_;
@@ -111,8 +113,9 @@ std::uint64_t PreparedModel::down_columns_bytes() const {
   return total;
 }
 
-PreparedModel prepare(Model& model, ThreadPool& pool, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  Preparation preparation(model, pool, progress);
+PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool,
+                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  Preparation preparation(model, kernels, pool, progress);
   PreparedModel prepared;
   prepared.config = model.config();
   prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));

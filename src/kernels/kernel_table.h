@@ -103,6 +103,10 @@ struct KernelTable {
   void (*int8_scan)(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
                     std::int32_t* y) noexcept;
 
+  // What quantise() lost: sums over n elements of x^2 and of (x - q * step)^2.
+  void (*quantisation_error)(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,
+                             float* error_squares) noexcept;
+
   // n weights of one row (whole blocks) as float32. Not for I2_S.
   void (*decode)(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;
 

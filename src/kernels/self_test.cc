@@ -220,6 +220,22 @@ bool scan_agrees(const KernelTable& table) {
   return same;
 }
 
+bool errors_agree(const KernelTable& table) {
+  bool same = true;
+  for (const std::int64_t n : {1, 15, 16, 100, 2560}) {
+    Random random(static_cast<std::uint64_t>(n));
+    const std::vector<float> x = random.reals(n);
+    std::vector<std::int8_t> q;
+    for (std::int64_t i = 0; i < n; ++i) q.push_back(static_cast<std::int8_t>(random.below(256) - 128));
+    same = same && agrees(table, [&](const KernelTable& t) {
+             std::vector<float> sums(2);
+             t.quantisation_error(x.data(), q.data(), 0.0173f, n, &sums[0], &sums[1]);
+             return sums;
+           });
+  }
+  return same;
+}
+
 bool attention_agrees(const KernelTable& table) {
   bool same = true;
   for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
@@ -297,6 +313,7 @@ std::vector<std::string> self_test(const KernelTable& table) {
   if (!combination_agrees(table)) different.emplace_back("ternary combination");
   if (!dense_agrees(table)) different.emplace_back("dense matmul");
   if (!scan_agrees(table)) different.emplace_back("int8 scan");
+  if (!errors_agree(table)) different.emplace_back("quantisation error");
   if (!attention_agrees(table)) different.emplace_back("attention");
   if (!elementwise_agrees(table)) different.emplace_back("elementwise");
   return different;

@@ -34,7 +34,7 @@ class HeadScanTest : public testing::TestWithParam<int> {
                       GetParam() == 1 ? RowTable::copied_up_to : 0);
     rows_.resize(static_cast<std::size_t>(pool_.threads()));
     for (int i = 0; i < pool_.threads(); ++i) scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(cols, 64)));
-    scan_ = HeadScan(head_, pool_);
+    scan_ = HeadScan(head_, kernels_, pool_);
   }
 
   float normal() { return std::normal_distribution<float>()(random_); }
@@ -118,7 +118,7 @@ TEST_P(HeadScanTest, LeavesToTheFullHeadWhatItCannotBound) {
 
 TEST_P(HeadScanTest, IsNotUsedWhereARowIsNotFinite) {
   weights_[1234] = 0x7c00;  // infinity
-  EXPECT_FALSE(HeadScan(head_, pool_).usable());
+  EXPECT_FALSE(HeadScan(head_, kernels_, pool_).usable());
 }
 
 TEST_P(HeadScanTest, SamplesTheSameTokens) {

@@ -55,7 +55,7 @@ TEST(Transformer, SequencesInOneBatchDoNotTouchEachOther) {
   const test::TempFile file(test::RandomModel{}.bytes());
   ThreadPool pool(2);
   Model model = Model::open(file.path());
-  const PreparedModel prepared = prepare(model, pool);
+  const PreparedModel prepared = prepare(model, *kernel_tables().back(), pool);
   const ModelConfig& c = prepared.config;
   Transformer transformer(prepared, *kernel_tables().back(), pool, 256);
   const std::vector<TokenId> a = some_ids(90, 1), b = some_ids(70, 2);
@@ -89,7 +89,7 @@ TEST(Transformer, LeavingZerosUnreadChangesNoBit) {
   const test::TempFile file(test::RandomModel{}.bytes());
   ThreadPool pool(3);
   Model model = Model::open(file.path());
-  PreparedModel prepared = prepare(model, pool);
+  PreparedModel prepared = prepare(model, *kernel_tables().back(), pool);
   const ModelConfig& c = prepared.config;
   for (PreparedLayer& layer : prepared.layers) layer.down_columns = *turn_over(layer.ffn_down, pool);
   const std::vector<TokenId> ids = some_ids(40, 3);
@@ -129,7 +129,7 @@ TEST(SparseLimits, AreSharesAndZeroWithoutLayers) {
   EXPECT_EQ(measure_sparse_limits({}, scalar_table(), pool).rows, 0);
   const test::TempFile file(test::RandomModel{}.bytes());
   Model model = Model::open(file.path());
-  PreparedModel prepared = prepare(model, pool);
+  PreparedModel prepared = prepare(model, *kernel_tables().back(), pool);
   PreparedLayer& layer = prepared.layers.front();
   layer.down_columns = *turn_over(layer.ffn_down, pool);
   const SparseSample sample{&layer.gate_up.parts()[1].ternary, &layer.ffn_down.parts()[0].ternary, &layer.down_columns.matrix};

@@ -19,6 +19,8 @@ void dense_matmul(const DenseMatrix& w, std::int64_t begin, std::int64_t end, co
                   std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
                std::int32_t* y) noexcept;
+void quantisation_error(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,
+                        float* error_squares) noexcept;
 void decode(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;
 void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope_dim, RopeKind kind, const float* cos,
           const float* sin) noexcept;

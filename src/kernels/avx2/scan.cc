@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2/ops.h"
+#include "kernels/avx2/vector.h"
 
 namespace bitnet::avx2 {
 namespace {
@@ -39,6 +40,31 @@ void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, s
   std::int64_t r = begin;
   for (; r + 4 <= end; r += 4) scan_rows<4>(rows + r * cols, cols, x, y + r);
   for (; r < end; ++r) scan_rows<1>(rows + r * cols, cols, x, y + r);
+}
+
+void quantisation_error(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,
+                        float* error_squares) noexcept {
+  const __m256 steps = _mm256_set1_ps(step);
+  __m256 sums[2] = {}, errors[2] = {};
+  std::int64_t i = 0;
+  for (; i + float_lanes <= n; i += float_lanes) {
+    for (int half = 0; half < 2; ++half) {
+      const __m256 value = _mm256_loadu_ps(x + i + 8 * half);
+      const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(q + i + 8 * half));
+      const __m256 error = _mm256_sub_ps(value, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)), steps));
+      sums[half] = _mm256_add_ps(sums[half], _mm256_mul_ps(value, value));
+      errors[half] = _mm256_add_ps(errors[half], _mm256_mul_ps(error, error));
+    }
+  }
+  float lanes[float_lanes], error_lanes[float_lanes];
+  _mm256_storeu_ps(lanes, sums[0]), _mm256_storeu_ps(lanes + 8, sums[1]);
+  _mm256_storeu_ps(error_lanes, errors[0]), _mm256_storeu_ps(error_lanes + 8, errors[1]);
+  for (; i < n; ++i) {
+    const float error = x[i] - static_cast<float>(q[i]) * step;
+    lanes[i % float_lanes] += x[i] * x[i];
+    error_lanes[i % float_lanes] += error * error;
+  }
+  *squares = bitnet::lane_sum(lanes), *error_squares = bitnet::lane_sum(error_lanes);
 }
 
 }  // namespace bitnet::avx2

@@ -14,6 +14,7 @@ const KernelTable& avx2_table() {
       .ternary_combine = avx2::ternary_combine,
       .dense_matmul = avx2::dense_matmul,
       .int8_scan = avx2::int8_scan,
+      .quantisation_error = avx2::quantisation_error,
       .decode = avx2::decode,
       .rope = avx2::rope,
       .kv_store = avx2::kv_store,

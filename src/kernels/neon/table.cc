@@ -1,5 +1,6 @@
 // The NEON table.
 #include "kernels/neon/ops.h"
+#include "kernels/scalar/ops.h"
 
 namespace bitnet {
 
@@ -14,6 +15,7 @@ const KernelTable& neon_table() {
       .ternary_combine = neon::ternary_combine,
       .dense_matmul = neon::dense_matmul,
       .int8_scan = neon::int8_scan,
+      .quantisation_error = scalar::quantisation_error,
       .decode = neon::decode,
       .rope = neon::rope,
       .kv_store = neon::kv_store,

@@ -14,6 +14,7 @@ const KernelTable& scalar_table() {
       .ternary_combine = scalar::ternary_combine,
       .dense_matmul = scalar::dense_matmul,
       .int8_scan = scalar::int8_scan,
+      .quantisation_error = scalar::quantisation_error,
       .decode = scalar::decode,
       .rope = scalar::rope,
       .kv_store = scalar::kv_store,

@@ -136,6 +136,7 @@ class Bench {
       const double seconds = pass(row);
       if (i > 0) row.samples.push_back(static_cast<double>(row.prompt + row.generated) / seconds);  // the first warms up
     }
+    row.sparse_limits = engine_.sparse_limits();
     row.zeros = engine_.hidden_zeros() - before;
     if (row.bytes_per_token) {
       *row.bytes_per_token -=

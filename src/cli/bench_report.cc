@@ -29,7 +29,9 @@ std::string zeros_text(const std::vector<BenchRow>& rows) {
   if (z.values == 0) return "";
   std::string text = fmt::format("\nfeed-forward: {} of the gates closed", percent(z.closed_gates, z.values));
   if (z.looked_at != 0) text += fmt::format(", {} of down's inputs zero", percent(z.zeros, z.looked_at));
-  return text + fmt::format("; {} of weights left unread\n", byte_text(static_cast<double>(z.bytes_skipped)));
+  const SparseLimits limits = rows.back().sparse_limits;
+  return text + fmt::format("; weights left unread: {}, as it pays up to {:.0f} % of rows, {:.0f} % of columns\n",
+                            byte_text(static_cast<double>(z.bytes_skipped)), 100 * limits.rows, 100 * limits.columns);
 }
 
 Json row_json(const BenchSubject& s, const BenchRow& row) {

@@ -110,6 +110,8 @@ void Engine::set_threads(int threads) {
 
 std::uint64_t Engine::weight_bytes() const { return parts_->model.bytes(); }
 
+SparseLimits Engine::sparse_limits() const { return parts_->model.sparse_limits; }
+
 HiddenZeros Engine::hidden_zeros() const { return parts_->transformer->hidden_zeros(); }
 
 std::uint64_t Engine::kv_bytes_per_token() const {

@@ -88,6 +88,7 @@ class Engine {
   void set_threads(int threads);
   std::uint64_t weight_bytes() const;                       // resident weights
   std::uint64_t bytes_per_token(std::int64_t depth) const;  // read by one decode step at that depth that skips nothing
+  SparseLimits sparse_limits() const;                       // measured when it was opened, or got its threads
   HiddenZeros hidden_zeros() const;                         // since it was opened, or got its threads
   std::uint64_t kv_bytes_per_token() const;
 

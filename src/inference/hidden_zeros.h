@@ -1,4 +1,4 @@
-// How much of a feed-forward's hidden values was zero?
+// How much of a feed-forward's hidden values was zero, and from where on is that worth using?
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,12 @@ struct HiddenZeros {
     return {values - b.values, closed_gates - b.closed_gates, looked_at - b.looked_at, zeros - b.zeros,
             bytes_skipped - b.bytes_skipped};
   }
+};
+
+// Up to these shares of all rows of `up`, or columns of `down`, picking them is faster than reading them all. No result depends
+// on it. Zero: never.
+struct SparseLimits {
+  double rows = 0, columns = 0;
 };
 
 }  // namespace bitnet

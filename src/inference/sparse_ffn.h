@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "common/thread_pool.h"
+#include "inference/hidden_zeros.h"
 #include "inference/linear.h"
 #include "kernels/kernel_table.h"
 
@@ -25,18 +26,12 @@ struct DownColumns {
 // nullopt when `down` is not one ternary matrix. Throws Error{too_big} without memory.
 std::optional<DownColumns> turn_over(const Linear& down, ThreadPool& pool);
 
-// Up to these shares of all rows of `up`, or columns of `down`, picking them is faster than reading them all. No result depends
-// on it. Zero: never.
-struct SparseLimits {
-  double rows = 0, columns = 0;
-};
-
 // One layer's weights to time with.
 struct SparseSample {
   const TernaryMatrix *up, *down, *down_columns;
 };
 
-// Times both ways on at most eight of the layers, some milliseconds in all.
+// Times both ways on at most sixteen of the layers, some milliseconds in all.
 SparseLimits measure_sparse_limits(std::span<const SparseSample> layers, const KernelTable& kernels, ThreadPool& pool);
 
 // Writes the indices i in [begin, end) for which `counts(i)`; returns how many.

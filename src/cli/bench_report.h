@@ -18,7 +18,7 @@ struct BenchRow {
   int threads = 1;
   std::vector<double> samples = {};  // tokens per second of each repetition
   std::optional<std::uint64_t> bytes_per_token =
-      {};                     // read per generated token; absent for prompts, whose tokens share the reading
+      {};  // read per generated token; absent for prompts, whose tokens share the reading
   SparseLimits sparse_limits = {};
   HiddenZeros zeros = {};     // of the feed-forwards while it ran
   double read_bandwidth = 0;  // bytes per second this machine reads with these threads

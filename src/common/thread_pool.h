@@ -22,8 +22,9 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(part, threads()) once for every part from 0 and returns when all are done: part i on thread i or on the caller,
-  // so that parts must not wait for each other. Rethrows the first exception of a part after the last one has ended. The cost is two cache-line exchanges while the workers spin (about 100
-  // microseconds after the last run), a wake-up once they have parked.
+  // so that parts must not wait for each other. Rethrows the first exception of a part after the last one has ended. The cost
+  // is two cache-line exchanges while the workers spin (about 100 microseconds after the last run), a wake-up once they have
+  // parked.
   template <class Task>
   void run(const Task& task) {
     run_erased([](const void* t, int part, int threads) { (*static_cast<const Task*>(t))(part, threads); }, &task);
@@ -61,7 +62,7 @@ class ThreadPool {
   Call call_ = nullptr;
   const void* task_ = nullptr;
   std::mutex error_mutex_;
-  std::exception_ptr error_;  // the first of the current run
+  std::exception_ptr error_;                         // the first of the current run
   alignas(64) std::atomic<std::uint32_t> phase_{0};  // one more for every run, and for the end
   alignas(64) std::atomic<std::uint32_t> left_{0};   // parts of the current run that workers have taken or may take
   alignas(64) std::atomic<bool> stop_{false};

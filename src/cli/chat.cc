@@ -15,6 +15,7 @@
 namespace bitnet::cli {
 namespace {
 
+constexpr std::size_t shown_description = 300;
 constexpr std::string_view fence = "\"\"\"";
 
 struct ChatOptions {
@@ -85,6 +86,7 @@ int converse(Chat& chat) {
         "{}, context of {} tokens. /help lists the commands, Ctrl-D leaves.",
         chat.engine.config().name.empty() ? chat.engine.config().architecture : printable(chat.engine.config().name),
         chat.engine.n_ctx()));
+    if (const std::string& text = chat.engine.config().description; !text.empty()) print_note(printable(text, shown_description));
   }
   while (true) {
     const InputLine message = read_message(editor);
@@ -165,6 +167,7 @@ FinishReason answer(Chat& chat) {
 CommandBody add_chat(CLI::App& command) {
   const auto o = std::make_shared<ChatOptions>();
   command.footer(
+      "It is for models that learnt to converse. The default model did not: it goes on with the text of all messages.\n"
       "A message is a line; \"\"\" or a trailing backslash begins a longer one; /help lists commands. Ctrl-C stops an answer,\n"
       "Ctrl-D leaves. Without a terminal it reads lines and prints answers alone.\n"
       "History: $XDG_STATE_HOME/bitnet/history or ~/.local/state/bitnet/history; BITNET_NOHISTORY=1 keeps none.");

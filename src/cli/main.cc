@@ -31,6 +31,11 @@ constexpr std::array<CommandRow, 8> commands = {{
     {"doctor", "Say what this machine can do, and test the kernels", add_doctor},
 }};
 
+constexpr const char* default_model_help =
+    "Without -m FILE the default model is used, bitnet-tales: small, trained by this project on old children's books. It\n"
+    "continues English stories: `bitnet run \"Once upon a time\"`. It can not answer questions, follow instructions, keep\n"
+    "track of a long plot, or write anything but such prose, and what it says of the world is not to be believed.\n\n";
+
 // Defaults stand in brackets behind the description instead of in the column of names.
 class HelpFormatter : public CLI::Formatter {
  public:
@@ -71,12 +76,12 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app("Runs 1-bit language models. The default model completes text: `bitnet run \"Once upon a time\"`.", "bitnet");
+  CLI::App app("Runs 1-bit language models.", "bitnet");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "bitnet " BITNET_VERSION, "Print the version and exit");
   app.require_subcommand(1);
   app.option_defaults()->take_last();  // so that a script's flags can be overridden behind them
-  app.footer("`bitnet COMMAND --help` lists the flags of a command.\n" + exit_code_help());
+  app.footer(std::string(default_model_help) + "`bitnet COMMAND --help` lists the flags of a command.\n" + exit_code_help());
   std::vector<CommandBody> bodies;
   for (const CommandRow& row : commands) {
     CLI::App* command = app.add_subcommand(row.name, row.summary);

@@ -87,8 +87,8 @@ std::vector<std::string> default_model_candidates() {
     candidates.emplace_back(variable);
   }
   const std::string folder = executable_folder();
-  for (const char* place : {"/../share/bitnet/default.gguf", "/../../../models/default.gguf", "/default.gguf",
-                            "/../../../.cache/models/default.gguf"}) {
+  // An installed program, one in a build folder of a checkout, one that was copied together with its model.
+  for (const char* place : {"/../share/bitnet/default.gguf", "/../../../models/default.gguf", "/default.gguf"}) {
     candidates.push_back(std::filesystem::path(folder + place).lexically_normal().string());
   }
   return candidates;

@@ -117,9 +117,9 @@ CommandBody add_run(CLI::App& command) {
   const auto o = std::make_shared<RunOptions>();
   o->sampling.max_tokens = default_max_tokens;
   command.footer(
-      "The prompt is continued as it stands, which is what the default model does: it completes text. --chat asks a question\n"
-      "instead. Text that comes on standard input stands before the prompt. Ctrl-C ends the text where\n"
-      "it is.");
+      "The prompt is continued as it stands; --chat wraps it as a question to a model that learnt to converse. The default\n"
+      "model did not: it goes on with stories. Text that comes on standard input stands before the prompt. Ctrl-C ends the\n"
+      "text where it is.");
   command.add_option("text", o->positional, "the prompt")->type_name("");
   command.add_option("-p,--prompt", o->prompt, "the prompt, as a flag")->type_name("TEXT");
   command.add_option("-f,--file", o->file, "read the prompt from a file, - is standard input")->type_name("FILE");

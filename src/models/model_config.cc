@@ -198,6 +198,7 @@ ModelConfig read_config(const GgufFile& file) {
   ModelConfig c;
   c.architecture = architecture.name;
   c.name = std::string(file.find_string("general.name").value_or(""));
+  c.description = std::string(file.find_string("general.description").value_or(""));
   c.activation = architecture.activation;
   c.rope_kind = architecture.rope_kind;
   c.sub_norms = architecture.sub_norms;

@@ -25,7 +25,7 @@ std::span<const Architecture> architectures();
 // Plain values, checked: every size is in bounds, heads divide, floats are finite.
 struct ModelConfig {
   std::string architecture;
-  std::string name;  // general.name, for display only
+  std::string name, description;  // general.name and general.description, for display only
   std::int64_t n_layer = 0, n_embd = 0, n_ff = 0, n_head = 0, n_head_kv = 0;
   std::int64_t head_dim = 0;  // of queries, keys and values
   std::int64_t rope_dim = 0;  // rotated elements of a head, even, at most head_dim

@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ORACLE = ROOT.parent / "shared" / "oracle"
-DEFAULT_MODEL = ROOT / ".cache" / "models" / "default.gguf"
 
 
 class Program:

@@ -2,16 +2,17 @@
 import json
 
 import pytest
-from conftest import DEFAULT_MODEL
+from conftest import ROOT
 
+MODEL = ROOT / ".cache" / "models" / "smollm2.gguf"
 TOP5_BOUND = 0.05
 
 
 @pytest.fixture
 def model():
-    if not DEFAULT_MODEL.is_file():
-        pytest.skip("no default model in .cache/models; scripts/setup fetches it")
-    return DEFAULT_MODEL
+    if not MODEL.is_file():
+        pytest.skip("no smollm2.gguf in .cache/models; scripts/setup --tests fetches it")
+    return MODEL
 
 
 @pytest.fixture

@@ -90,6 +90,53 @@ def test_it_goes_on_where_it_was_cut(work, run, tmp_path):
     assert [(e["step"], e["heldout"]) for e in log_of(tmp_path / "cut")][1:] == [(e["step"], e["heldout"]) for e in log_of(run)[:2]]
 
 
+def test_it_begins_with_what_another_run_learnt(work, run, tmp_path):
+    flags = ["--tokens", str(30 * 8 * 32), "--ctx", "32", "--body-lr", "0", "--lr", "0"]
+    train.main([str(work), str(tmp_path / "next"), *TINY, *flags, "--start", str(run)])
+    (entry,) = log_of(tmp_path / "next")
+    assert entry["heldout"] == pytest.approx(log_of(run)[-1]["heldout"], abs=0.3), "with half the context"
+    train.main([str(work), str(tmp_path / "fresh"), *TINY, *flags])
+    assert log_of(tmp_path / "fresh")[0]["heldout"] > 5
+
+
+def test_the_focus_is_on_the_files_of_a_list(work, tmp_path):
+    listing = tmp_path / "list.txt"
+    listing.write_text("# the first ones\n1?.txt # ten of them\n")
+    facts = corpus.prepare(work / "text", tmp_path, listing, 300, 1)
+    documents, _ = corpus.read_documents(work / "text")
+    chosen = [d for i in range(10, 20) for d in documents[f"{i}.txt"]]
+    assert facts["focus_train"]["documents"] + facts["focus_heldout"]["documents"] == len(chosen)
+    decoded = corpus.Tokenizer.from_file(str(tmp_path / "tokenizer.json")).decode(np.load(tmp_path / "focus_train.npy").tolist())
+    assert decoded == "".join(d for d in chosen if d in set(corpus.split(chosen, 1)[0]))
+    listing.write_text("absent*\n")
+    with pytest.raises(SystemExit, match=r"no file is called absent\*"):
+        corpus.prepare(work / "text", tmp_path, listing, 300, 1)
+
+
+def test_one_command_does_all_of_it(work, tmp_path):
+    flags = "--layers 1 --embd 128 --ff 256 --heads 2 --kv-heads 1 --ctx 64 --batch 4 --tokens 2560 --heldout-windows 2".split()
+    (tmp_path / "work").mkdir()
+    for file in ("tokenizer.json", "train.npy", "heldout.npy"):  # a vocabulary of 4096 needs more text than there is
+        (tmp_path / "work" / file).write_bytes((work / file).read_bytes())
+    facts = json.loads((work / "corpus.json").read_text())
+    for part in ("train", "heldout"):
+        (tmp_path / "work" / f"focus_{part}.npy").write_bytes((work / f"{part}.npy").read_bytes())
+        facts[f"focus_{part}"] = facts[part]
+    (tmp_path / "work" / "corpus.json").write_text(json.dumps(facts))
+    environment = os.environ | {"PYTHON": sys.executable, "BITNET_BIN": BITNET}
+    command = [TRAIN / "reproduce", work / "text", tmp_path / "work", *flags]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    reports = [json.loads(line) for line in (tmp_path / "work" / "evaluation.jsonl").read_text().splitlines()]
+    assert [(r["run"], r["twin"], r["text"]) for r in reports] == [("ternary", False, "heldout"), ("twin", True, "heldout"),
+                                                                   ("ternary", False, "focus_heldout"), ("twin", True, "focus_heldout")]
+    for report in reports[::2]:
+        assert report["engine_perplexity"] == pytest.approx(report["perplexity"], rel=0.005)
+    assert all((tmp_path / "work" / name).stat().st_size > 1000 for name in ("default.gguf", "hf/model.safetensors", "loss.png"))
+    before = log_of(tmp_path / "work" / "twin")
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    assert log_of(tmp_path / "work" / "twin") == before, "what is done is not done again"
+
+
 def test_another_run_is_not_overwritten(work, run):
     with pytest.raises(SystemExit, match="belongs to another run"):
         train.main([str(work), str(run), *TINY, "--tokens", str(300 * 8 * 64), "--seed", "2"])
@@ -99,7 +146,7 @@ def test_another_run_is_not_overwritten(work, run):
 def test_the_program_computes_what_was_trained(work, run, tmp_path, embedding):
     file = tmp_path / "model.gguf"
     export.main([str(work), str(run), "-o", str(file), "--embedding", embedding])
-    report = evaluate.evaluate(evaluate.argparse.Namespace(work=work, run=run, windows=8, engine=BITNET, model=file))
+    report = evaluate.evaluate(evaluate.argparse.Namespace(work=work, run=run, focus=False, windows=8, engine=BITNET, model=file))
     assert report["engine_perplexity"] == pytest.approx(report["perplexity"], rel=0.005)
     assert all(0.1 < share < 0.6 for share in report["weight_zeros"]) and all(0.2 < share < 0.9 for share in report["relu2_zeros"])
     text = subprocess.run([BITNET, "run", "-m", file, "-p", "The fox went to", "-n", "12", "--temp", "0"], capture_output=True, text=True,

@@ -1,9 +1,11 @@
 """From a folder of text files to arrays of token ids: which documents are trained on, which are held out, in which tokens?
 
-corpus.py TEXT -o WORK [--vocab 4096] [--seed 1] writes WORK/tokenizer.json, WORK/train.npy, WORK/heldout.npy (uint16 ids, every
-document behind one <|endoftext|>) and WORK/corpus.json (counts, sizes and the text's SHA-256).
+corpus.py TEXT -o WORK [--focus LIST] [--vocab 4096] [--seed 1] writes WORK/tokenizer.json, WORK/train.npy, WORK/heldout.npy (uint16
+ids, every document behind one <|endoftext|>) and WORK/corpus.json (counts, sizes and the text's SHA-256). With a list of file names,
+one pattern a line, also focus_train.npy and focus_heldout.npy: the documents of those files alone, parted alike.
 """
 import argparse
+import fnmatch
 import hashlib
 import json
 import re
@@ -37,16 +39,26 @@ def documents_of(text):
 
 
 def read_documents(folder):
-    """(documents, SHA-256 over all files) in the order of the file names."""
-    digest, documents = hashlib.sha256(), []
-    files = sorted(Path(folder).rglob("*.txt"))
-    for file in files:
+    """({file name: documents}, SHA-256 over all files) in the order of the file names."""
+    digest, documents = hashlib.sha256(), {}
+    for file in sorted(Path(folder).rglob("*.txt")):
         data = file.read_bytes()
         digest.update(data)
-        documents += documents_of(data.decode("utf-8"))
-    if not documents:
+        documents[file.name] = list(documents_of(data.decode("utf-8")))
+    if not any(documents.values()):
         raise SystemExit(f"{folder}: no text in any *.txt file")
-    return documents, len(files), digest.hexdigest()
+    return documents, digest.hexdigest()
+
+
+def focus_of(documents, listing):
+    """The documents of the files that the list names; a pattern that names none is a mistake in it."""
+    chosen = set()
+    for pattern in (line.split("#")[0].strip() for line in Path(listing).read_text().splitlines()):
+        found = fnmatch.filter(documents, pattern) if pattern else []
+        if pattern and not found:
+            raise SystemExit(f"{listing}: no file is called {pattern}")
+        chosen.update(found)
+    return [document for name in documents if name in chosen for document in documents[name]]
 
 
 def split(documents, seed):
@@ -80,18 +92,19 @@ def encode(tokenizer, documents):
     return np.array(ids, np.uint16)
 
 
-def prepare(text, work, vocab, seed):
+def prepare(text, work, focus, vocab, seed):
     work.mkdir(parents=True, exist_ok=True)
-    documents, files, digest = read_documents(text)
-    train, held_out = split(documents, seed)
-    tokenizer = train_tokenizer(train, vocab)
+    documents, digest = read_documents(text)
+    parts = dict(zip(("train", "heldout"), split([d for of_file in documents.values() for d in of_file], seed)))
+    tokenizer = train_tokenizer(parts["train"], vocab)
     tokenizer.save(str(work / "tokenizer.json"))
-    arrays = {"train": encode(tokenizer, train), "heldout": encode(tokenizer, held_out)}
-    for name, ids in arrays.items():
+    if focus:
+        parts |= dict(zip(("focus_train", "focus_heldout"), split(focus_of(documents, focus), seed)))
+    facts = {"files": len(documents), "sha256": digest, "vocab": vocab, "seed": seed}
+    for name, part in parts.items():
+        ids = encode(tokenizer, part)
         np.save(work / f"{name}.npy", ids)
-    facts = {"files": files, "sha256": digest, "vocab": vocab, "seed": seed, "documents": len(train), "heldout_documents": len(held_out),
-             "bytes": sum(len(d.encode()) for d in train), "heldout_bytes": sum(len(d.encode()) for d in held_out),
-             "tokens": len(arrays["train"]), "heldout_tokens": len(arrays["heldout"])}
+        facts[name] = {"documents": len(part), "bytes": sum(len(d.encode()) for d in part), "tokens": len(ids)}
     (work / "corpus.json").write_text(json.dumps(facts, indent=1) + "\n")
     return facts
 
@@ -100,10 +113,11 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
     parser.add_argument("-o", "--work", type=Path, required=True)
+    parser.add_argument("--focus", type=Path, metavar="LIST", help="names of files, one pattern a line, # begins a comment")
     parser.add_argument("--vocab", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    print(json.dumps(prepare(options.text, options.work, options.vocab, options.seed)))
+    print(json.dumps(prepare(options.text, options.work, options.focus, options.vocab, options.seed)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What did a run learn? Held-out perplexity, by PyTorch and by the engine, and the share of zeros in weights and activations.
 
 evaluate.py WORK RUN [--engine BITNET --model MODEL.gguf] [--windows N]: prints one JSON object.
+evaluate.py WORK RUN --record FILE --windows N: writes N held-out windows with this loss, for a test of the exported model.
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from export import load_run, ternary_matrices
 from train import heldout_loss, heldout_windows
@@ -63,15 +65,29 @@ def weight_zeros(model):
     return [round(z / t, 4) for z, t in zip(zeros, total)]
 
 
+def part_of(options):
+    return "focus_heldout" if options.focus else "heldout"
+
+
+def record(options):
+    """What a test needs to know of the held-out text and of PyTorch's result."""
+    model, _ = load_run(options.run)
+    held_out = np.load(options.work / f"{part_of(options)}.npy")
+    windows = heldout_windows(held_out, model.shape.ctx, options.windows)
+    text = Tokenizer.from_file(str(options.work / "tokenizer.json")).decode(windows[:, :-1].flatten().tolist())
+    loss = heldout_loss(model, held_out, "cpu", options.windows)
+    options.record.write_text(json.dumps({"loss": loss, "windows": windows.tolist(), "text": text}) + "\n")
+
+
 def evaluate(options):
     model, config = load_run(options.run)
-    held_out = np.load(options.work / "heldout.npy")
-    facts = json.loads((options.work / "corpus.json").read_text())
+    held_out = np.load(options.work / f"{part_of(options)}.npy")
+    facts = json.loads((options.work / "corpus.json").read_text())[part_of(options)]
     loss = heldout_loss(model, held_out, "cpu", options.windows)
     windows = heldout_windows(held_out, model.shape.ctx, options.windows)
-    report = {"run": options.run.name, "twin": config["twin"], "parameters": sum(p.numel() for p in model.parameters()),
+    report = {"run": options.run.name, "twin": config["twin"], "text": part_of(options), "parameters": sum(p.numel() for p in model.parameters()),
               "heldout_tokens": len(windows) * model.shape.ctx, "heldout_loss": round(loss, 4), "perplexity": round(math.exp(loss), 3),
-              "bits_per_byte": round(loss / math.log(2) * facts["heldout_tokens"] / facts["heldout_bytes"], 4)}
+              "bits_per_byte": round(loss / math.log(2) * facts["tokens"] / facts["bytes"], 4)}
     if not config["twin"]:
         report["weight_zeros"] = weight_zeros(model)
         report["relu2_zeros"] = activation_zeros(model, windows[:32])
@@ -84,10 +100,15 @@ def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--focus", action="store_true", help="on the text that corpus.py --focus chose")
     parser.add_argument("--windows", type=int, help="of the held-out text, from its beginning (default all)")
     parser.add_argument("--engine", metavar="BITNET", help="the program, to compare with PyTorch")
     parser.add_argument("--model", type=Path, help="the GGUF file of this run, for --engine")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write windows, their text and the loss there, nothing else")
     options = parser.parse_args(arguments)
+    if options.record:
+        record(options)
+        return
     if options.engine and not options.model:
         parser.error("--engine needs --model")
     print(json.dumps(evaluate(options)))

@@ -22,6 +22,7 @@ GGUF_NAME = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_a
              "self_attn.attn_sub_norm": "attn_sub_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
              "mlp.ffn_sub_norm": "ffn_sub_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 MODEL_NAME = "bitnet-tales"
+DESCRIPTION = "It continues English stories. It was not taught to answer questions or to follow instructions."
 # A model of stories knows no roles: what is said in turns is one text, which it continues.
 CHAT_TEMPLATE = "{% for message in messages %}{{ '' if loop.first else ' ' }}{{ message.content | trim }}{% endfor %}"
 
@@ -83,7 +84,7 @@ def write_model_file(model, document, path, embedding):
     s = model.shape
     metadata = model_metadata("bitnet-b1.58", MODEL_NAME, "I2_S", vocab=s.vocab, ctx=s.ctx, embd=s.embd, layers=s.layers, ff=s.ff,
                               heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim, eps=s.eps, theta=s.theta)
-    return write_gguf(path, list(gguf_tensors(model, embedding)), metadata + [("general.license", "mit")] + tokenizer_metadata(document))
+    return write_gguf(path, list(gguf_tensors(model, embedding)), metadata + [("general.description", DESCRIPTION), ("general.license", "mit")] + tokenizer_metadata(document))
 
 
 def pack_hf(codes):

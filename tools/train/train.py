@@ -1,6 +1,7 @@
 """Trains a BitNet b1.58 language model, or its full-precision twin, on what corpus.py prepared.
 
-train.py WORK RUN [--twin] [--tokens N] ... : reads WORK/train.npy, writes RUN/checkpoint.pt, RUN/log.jsonl and RUN/config.json.
+train.py WORK RUN [--twin] [--tokens N] [--start RUN] [--focus] ... : reads WORK/train.npy, or WORK/focus_train.npy, writes
+RUN/checkpoint.pt, RUN/log.jsonl and RUN/config.json.
 Run again, it goes on from the checkpoint; with the same seed and machine the result is that of one run in one piece.
 """
 import argparse
@@ -61,8 +62,9 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(options.seed)
-        self.ids = np.load(options.work / "train.npy")
-        self.heldout = np.load(options.work / "heldout.npy")
+        part = "focus_" if options.focus else ""
+        self.ids = np.load(options.work / f"{part}train.npy")
+        self.heldout = np.load(options.work / f"{part}heldout.npy")
         vocab = json.loads((options.work / "corpus.json").read_text())["vocab"]
         self.shape = Shape(vocab=vocab, layers=options.layers, embd=options.embd, ff=options.ff, heads=options.heads,
                            kv_heads=options.kv_heads, ctx=options.ctx)
@@ -72,7 +74,8 @@ class Run:
         self.steps = max(1, options.tokens // (options.batch * options.ctx))
         self.step, self.seconds = 0, 0.0
         self.config = {"shape": self.shape.as_dict(), "twin": options.twin, "seed": options.seed, "batch": options.batch, "steps": self.steps,
-                       "lr": options.lr, "body_lr": options.body_lr, "weight_decay": options.weight_decay, "warmup": options.warmup}
+                       "lr": options.lr, "body_lr": options.body_lr, "weight_decay": options.weight_decay, "warmup": options.warmup, "focus": options.focus,
+                       "start": options.start.name if options.start else None}
 
     @property
     def checkpoint(self):
@@ -80,6 +83,8 @@ class Run:
 
     def resume(self):
         if not self.checkpoint.exists():
+            if self.options.start:
+                self.model.load_state_dict(torch.load(self.options.start / "checkpoint.pt", map_location=self.device)["model"])
             return
         state = torch.load(self.checkpoint, map_location=self.device)
         if state["config"] != self.config:
@@ -117,7 +122,7 @@ class Run:
 
     def go(self):
         options = self.options
-        loss_of = torch.compile(self.model.loss) if options.compile else self.model.loss
+        loss_of = torch.compile(self.model.loss) if options.compile and hasattr(torch, "compile") else self.model.loss
         until = min(self.steps, options.stop_at or self.steps)
         losses, since = [], time.monotonic()
         while self.step < until:
@@ -140,6 +145,8 @@ def parse(arguments):
     add("work", type=Path, help="folder that corpus.py wrote")
     add("run", type=Path, help="folder of this run")
     add("--twin", action="store_true", help="full-precision weights and activations, all else the same")
+    add("--start", type=Path, metavar="RUN", help="begin with this run's weights, with a schedule anew; the context may differ")
+    add("--focus", action="store_true", help="on the files of corpus.py --focus alone")
     for name, default in Shape().as_dict().items():
         if name in ("layers", "embd", "ff", "heads", "kv_heads", "ctx"):
             add("--" + name.replace("_", "-"), type=int, default=default, help="(default %(default)s)")
@@ -153,7 +160,7 @@ def parse(arguments):
     add("--log-every", type=int, default=50, metavar="STEPS", help="also of checkpoints (default %(default)s)")
     add("--heldout-windows", type=int, default=64, help="looked at on the way (default %(default)s)")
     add("--stop-at", type=int, metavar="STEP", help="end early, to go on later")
-    add("--compile", action="store_true", help="torch.compile: a third faster on CPUs, needs torch 2")
+    add("--compile", action="store_true", help="torch.compile where torch has it: a third faster on CPUs")
     return parser.parse_args(arguments)
 
 

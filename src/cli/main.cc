@@ -33,7 +33,7 @@ constexpr std::array<CommandRow, 8> commands = {{
 
 constexpr const char* default_model_help =
     "Without -m FILE the default model is used, bitnet-tales: small, trained by this project on old children's books. It\n"
-    "continues English stories: `bitnet run \"Once upon a time\"`. It can not answer questions, follow instructions, keep\n"
+    "continues English stories: `bitnet run \"Once upon a time\"`. It cannot answer questions, follow instructions, keep\n"
     "track of a long plot, or write anything but such prose, and what it says of the world is not to be believed.\n\n";
 
 // Defaults stand in brackets behind the description instead of in the column of names.

@@ -86,7 +86,8 @@ int converse(Chat& chat) {
         "{}, context of {} tokens. /help lists the commands, Ctrl-D leaves.",
         chat.engine.config().name.empty() ? chat.engine.config().architecture : printable(chat.engine.config().name),
         chat.engine.n_ctx()));
-    if (const std::string& text = chat.engine.config().description; !text.empty()) print_note(printable(text, shown_description));
+    if (const std::string& text = chat.engine.config().description; !text.empty())
+      print_note(printable(text, shown_description));
   }
   while (true) {
     const InputLine message = read_message(editor);

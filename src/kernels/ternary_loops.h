@@ -6,7 +6,7 @@
 //   tile_rows, tile_tokens                    of the largest register tile; tile_rows divides panel_rows
 //   unpack_line(line, codes)                  256 codes in order
 //   dot(rows, lines, q, out[4])               code . q of four packed rows, each of that many lines
-//   tile_dot<tokens>(codes, cols, q, out)     out[tile_rows][tokens] of unpacked rows, `cols` apart
+//   tile_dot<tokens>(codes, cols, stride, q, out)  out[tile_rows][tokens] of unpacked rows over so many columns, `stride` apart
 // In an unnamed namespace, since each includer has its own flags.
 #pragma once
 
@@ -17,6 +17,7 @@ namespace {
 
 constexpr int streams = 4;  // rows of one token that are multiplied together
 constexpr std::int64_t panel_rows = 16;
+constexpr std::int64_t block_cols = 2560;  // of a tile's tokens: together they stay in the first cache for all rows of a panel
 
 // Four packed rows, and the four that come after them, which a kernel may prefetch.
 struct Rows {
@@ -48,14 +49,21 @@ void multiply_one(const TernaryMatrix& w, std::int64_t count, const Row& row, co
 template <class Kernel, int tokens>
 void multiply_tile(const TernaryMatrix& w, const typename Kernel::Code* codes, std::int64_t row, std::int64_t rows,
                    const QuantisedRows& x, std::int64_t token, float* y, std::int64_t y_stride) {
-  for (std::int64_t r = 0; r < rows; r += Kernel::tile_rows) {
-    std::int32_t dots[Kernel::tile_rows][tokens];
-    Kernel::template tile_dot<tokens>(codes + r * w.cols, w.cols, x.q + token * w.cols, dots);
-    for (int t = 0; t < tokens; ++t) {
-      float* out = y + (token + t) * y_stride + row + r;
-      for (int i = 0; i < Kernel::tile_rows && r + i < rows; ++i) {
-        out[i] = finish(dots[i][t], x.sums[token + t], x.scales[token + t], w.scales[row + r + i]);
+  std::int32_t dots[panel_rows][tokens] = {};
+  for (std::int64_t c = 0; c < w.cols; c += block_cols) {
+    const std::int64_t cols = c + block_cols < w.cols ? block_cols : w.cols - c;
+    for (std::int64_t r = 0; r < rows; r += Kernel::tile_rows) {
+      std::int32_t part[Kernel::tile_rows][tokens];
+      Kernel::template tile_dot<tokens>(codes + r * w.cols + c, cols, w.cols, x.q + token * w.cols + c, part);
+      for (int i = 0; i < Kernel::tile_rows; ++i) {
+        for (int t = 0; t < tokens; ++t) dots[r + i][t] += part[i][t];
       }
+    }
+  }
+  for (int t = 0; t < tokens; ++t) {
+    float* out = y + (token + t) * y_stride + row;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      out[i] = finish(dots[i][t], x.sums[token + t], x.scales[token + t], w.scales[row + i]);
     }
   }
 }

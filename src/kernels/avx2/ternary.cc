@@ -1,5 +1,6 @@
 // Ternary matmul with maddubs: products of unsigned codes and signed activations added in pairs to 16 bits.
 #include "kernels/avx2/codes.h"
+#include "kernels/avx2/mac_tile.h"
 #include "kernels/avx2/ops.h"
 
 namespace bitnet::avx2 {
@@ -63,29 +64,39 @@ struct MultiplyAddPairs : UnsignedCodes {
 
   // code . q for 2 unpacked rows and `tokens` tokens.
   template <int tokens>
-  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, const std::int8_t* q, std::int32_t out[2][tokens]) {
+  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
+                       std::int32_t out[2][tokens]) {
     const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sums[2][tokens] = {};
+    __m256i sums[2 * tokens] = {};  // token t of row r at 2 t + r
     constexpr std::int64_t block = lines_per_widening * ternary_line_cols;
     for (std::int64_t c = 0; c < cols; c += block) {
-      const std::int64_t end = c + block < cols ? c + block : cols;
-      __m256i acc[2][tokens] = {};
-      for (std::int64_t i = c; i < end; i += 32) {
-        const __m256i w0 = load(codes + i), w1 = load(codes + cols + i);
-        for (int t = 0; t < tokens; ++t) {
-          const __m256i x = load(q + t * cols + i);
-          acc[0][t] = _mm256_add_epi16(acc[0][t], _mm256_maddubs_epi16(w0, x));
-          acc[1][t] = _mm256_add_epi16(acc[1][t], _mm256_maddubs_epi16(w1, x));
-        }
-        // Holds the accumulators in their registers: GCC 12 otherwise computes all products first and spills.
-        for (int t = 0; t < tokens; ++t) asm volatile("" : "+x"(acc[0][t]), "+x"(acc[1][t]));
+      const std::int64_t count = c + block < cols ? block : cols - c;
+      __m256i acc[2 * tokens] = {};
+      if constexpr (tokens == 6) {
+        mac_two_by_six(codes + c, q + c, count, stride, acc);
+      } else {
+        mac(codes + c, q + c, count, stride, acc);
       }
-      for (int t = 0; t < tokens; ++t) {
-        sums[0][t] = _mm256_add_epi32(sums[0][t], _mm256_madd_epi16(acc[0][t], ones));
-        sums[1][t] = _mm256_add_epi32(sums[1][t], _mm256_madd_epi16(acc[1][t], ones));
-      }
+      for (int i = 0; i < 2 * tokens; ++i) sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(acc[i], ones));
     }
-    for (int t = 0; t < tokens; ++t) out[0][t] = sum_of(sums[0][t]), out[1][t] = sum_of(sums[1][t]);
+    for (int t = 0; t < tokens; ++t) out[0][t] = sum_of(sums[2 * t]), out[1][t] = sum_of(sums[2 * t + 1]);
+  }
+
+ private:
+  template <std::size_t accumulators>
+  static void mac(const std::uint8_t* codes, const std::int8_t* q, std::int64_t count, std::int64_t stride,
+                  __m256i (&acc)[accumulators]) {
+    constexpr int tokens = accumulators / 2;
+    for (std::int64_t i = 0; i < count; i += 32) {
+      const __m256i w0 = load(codes + i), w1 = load(codes + stride + i);
+      for (int t = 0; t < tokens; ++t) {
+        const __m256i x = load(q + t * stride + i);
+        acc[2 * t] = _mm256_add_epi16(acc[2 * t], _mm256_maddubs_epi16(w0, x));
+        acc[2 * t + 1] = _mm256_add_epi16(acc[2 * t + 1], _mm256_maddubs_epi16(w1, x));
+      }
+      // Holds the accumulators in their registers: GCC 12 otherwise computes all products first and spills.
+      for (__m256i& a : acc) asm volatile("" : "+x"(a));
+    }
   }
 };
 

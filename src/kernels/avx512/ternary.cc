@@ -34,7 +34,7 @@ struct Dot : UnsignedCodes {
   }
 
   template <int tokens>
-  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, const std::int8_t* q,
+  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
                        std::int32_t out[tile_rows][tokens]) {
     __m512i sums[tile_rows][tokens];
     for (int r = 0; r < tile_rows; ++r) {
@@ -42,9 +42,9 @@ struct Dot : UnsignedCodes {
     }
     for (std::int64_t i = 0; i < cols; i += 64) {
       __m512i w[tile_rows];
-      for (int r = 0; r < tile_rows; ++r) w[r] = load512(codes + r * cols + i);
+      for (int r = 0; r < tile_rows; ++r) w[r] = load512(codes + r * stride + i);
       for (int t = 0; t < tokens; ++t) {
-        const __m512i x = load512(q + t * cols + i);
+        const __m512i x = load512(q + t * stride + i);
         for (int r = 0; r < tile_rows; ++r) sums[r][t] = _mm512_dpbusd_epi32(sums[r][t], w[r], x);
       }
     }

@@ -29,13 +29,13 @@ struct Dot : UnsignedCodes {
   }
 
   template <int tokens>
-  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, const std::int8_t* q,
+  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
                        std::int32_t out[tile_rows][tokens]) {
     __m256i sums[tile_rows][tokens] = {};
     for (std::int64_t i = 0; i < cols; i += 32) {
-      const __m256i w0 = load(codes + i), w1 = load(codes + cols + i);
+      const __m256i w0 = load(codes + i), w1 = load(codes + stride + i);
       for (int t = 0; t < tokens; ++t) {
-        const __m256i x = load(q + t * cols + i);
+        const __m256i x = load(q + t * stride + i);
         sums[0][t] = _mm256_dpbusd_avx_epi32(sums[0][t], w0, x);
         sums[1][t] = _mm256_dpbusd_avx_epi32(sums[1][t], w1, x);
       }

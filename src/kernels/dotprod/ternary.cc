@@ -7,13 +7,13 @@ namespace {
 
 struct Dot : SdotCodes {
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
     int32x4_t sums[4][tokens] = {};
     for (std::int64_t i = 0; i < cols; i += 16) {
       int8x16_t x[tokens];
-      for (int t = 0; t < tokens; ++t) x[t] = vld1q_s8(q + t * cols + i);
+      for (int t = 0; t < tokens; ++t) x[t] = vld1q_s8(q + t * stride + i);
       for (int r = 0; r < 4; ++r) {
-        const int8x16_t w = vld1q_s8(codes + r * cols + i);
+        const int8x16_t w = vld1q_s8(codes + r * stride + i);
         for (int t = 0; t < tokens; ++t) sums[r][t] = vdotq_s32(sums[r][t], w, x[t]);
       }
     }

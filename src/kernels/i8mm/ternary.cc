@@ -12,17 +12,17 @@ struct Matrix : SdotCodes {
   }
 
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
     constexpr int token_pairs = (tokens + 1) / 2;
     int32x4_t sums[2][token_pairs] = {};  // row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1
     for (std::int64_t i = 0; i < cols; i += 8) {
       int8x16_t x[token_pairs];
       for (int t = 0; t < token_pairs; ++t) {
-        const std::int8_t* first = q + 2 * t * cols + i;
-        x[t] = pair(first, 2 * t + 1 < tokens ? first + cols : first);
+        const std::int8_t* first = q + 2 * t * stride + i;
+        x[t] = pair(first, 2 * t + 1 < tokens ? first + stride : first);
       }
       for (int r = 0; r < 2; ++r) {
-        const int8x16_t w = pair(codes + 2 * r * cols + i, codes + (2 * r + 1) * cols + i);
+        const int8x16_t w = pair(codes + 2 * r * stride + i, codes + (2 * r + 1) * stride + i);
         for (int t = 0; t < token_pairs; ++t) sums[r][t] = vmmlaq_s32(sums[r][t], w, x[t]);
       }
     }

@@ -43,17 +43,17 @@ struct MultiplyAdd : SignedCodes {
 
   // code . q for 4 unpacked rows and `tokens` tokens, two rows at a time: the accumulators of four would not fit the registers.
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
     constexpr std::int64_t block = lines_per_widening * ternary_line_cols;
-    for (int row = 0; row < 4; row += 2, codes += 2 * cols) {
+    for (int row = 0; row < 4; row += 2, codes += 2 * stride) {
       int32x4_t sums[2][tokens] = {};
       for (std::int64_t c = 0; c < cols; c += block) {
         const std::int64_t end = c + block < cols ? c + block : cols;
         Pair acc[2][tokens] = {};
         for (std::int64_t i = c; i < end; i += 16) {
-          const int8x16_t w0 = vld1q_s8(codes + i), w1 = vld1q_s8(codes + cols + i);
+          const int8x16_t w0 = vld1q_s8(codes + i), w1 = vld1q_s8(codes + stride + i);
           for (int t = 0; t < tokens; ++t) {
-            const int8x16_t x = vld1q_s8(q + t * cols + i);
+            const int8x16_t x = vld1q_s8(q + t * stride + i);
             add_products(acc[0][t], w0, x), add_products(acc[1][t], w1, x);
           }
         }

@@ -3,6 +3,9 @@
 // bitnet-kernels-bench [Google Benchmark's flags]. Shapes are the 2B model's. Weights rotate through more memory than the
 // caches hold, as a model's layers do. Names: kernel/table/.../threads:N.
 #include <benchmark/benchmark.h>
+#ifdef BITNET_HAVE_X86
+#include <immintrin.h>
+#endif
 
 #include <cstring>
 #include <random>
@@ -51,18 +54,21 @@ const Weights& wide() {
 // Activations, a share of which is zero.
 struct Input {
   Input(std::int64_t tokens, std::int64_t cols, double zeros = 0)
-      : q(static_cast<std::size_t>(tokens * cols)),
+      : memory(static_cast<std::size_t>(tokens * cols)),
         scales(static_cast<std::size_t>(tokens), 1.0f),
         sums(static_cast<std::size_t>(tokens)) {
     std::mt19937 random(2);
-    for (std::size_t i = 0; i < q.size(); ++i) {
+    auto* q = memory.as<std::int8_t>();
+    for (std::size_t i = 0; i < memory.size(); ++i) {
       const bool zero = std::uniform_real_distribution<>()(random) < zeros;
       q[i] = zero ? std::int8_t{0} : static_cast<std::int8_t>(random() % 127 + 1);
       sums[i / static_cast<std::size_t>(cols)] += q[i];
     }
-    rows = {q.data(), scales.data(), sums.data(), tokens, cols};
+    rows = {q, scales.data(), sums.data(), tokens, cols};
   }
-  std::vector<std::int8_t> q;
+  const std::int8_t& at(std::size_t i) const { return rows.q[i]; }
+
+  Buffer memory;
   std::vector<float> scales;
   std::vector<std::int32_t> sums;
   QuantisedRows rows{};
@@ -105,7 +111,7 @@ void ternary_rows(benchmark::State& state, const KernelTable& table, double shar
       const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
       std::vector<std::int32_t> rows;
       for (std::int64_t r = begin; r < end; ++r) {
-        if (gate.q[static_cast<std::size_t>(r)] != 0) rows.push_back(static_cast<std::int32_t>(r));
+        if (gate.at(static_cast<std::size_t>(r)) != 0) rows.push_back(static_cast<std::int32_t>(r));
       }
       table.ternary_rows(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.rows, y.data());
     });
@@ -127,9 +133,9 @@ void ternary_combine(benchmark::State& state, const KernelTable& table, double s
       const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
       std::vector<std::int32_t> rows;
       for (std::int64_t r = begin; r < end; ++r) {
-        if (input.q[static_cast<std::size_t>(r)] != 0) rows.push_back(static_cast<std::int32_t>(r));
+        if (input.at(static_cast<std::size_t>(r)) != 0) rows.push_back(static_cast<std::int32_t>(r));
       }
-      table.ternary_combine(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.q.data(),
+      table.ternary_combine(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.rows.q,
                             sums[static_cast<std::size_t>(part)].data());
     });
   }
@@ -161,6 +167,25 @@ void read_memory(benchmark::State& state) {
   state.counters["B/s"] = benchmark::Counter(best, benchmark::Counter::kDefaults, benchmark::Counter::OneK::kIs1000);
 }
 
+#ifdef BITNET_HAVE_X86
+// Sixteen byte products added in pairs, time and again on registers: what no kernel of maddubs can exceed.
+__attribute__((target("avx2"))) void pair_products(std::int64_t times) {
+  const __m256i codes = _mm256_set1_epi8(1);
+  __m256i x[8] = {};
+  for (std::int64_t i = 0; i < times; ++i) {
+    for (__m256i& v : x) asm volatile("vpmaddubsw %1, %1, %0" : "=x"(v) : "x"(codes));
+  }
+}
+
+void peak_products(benchmark::State& state) {
+  if (!__builtin_cpu_supports("avx2")) return state.SkipWithError("this CPU has no AVX2");
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  constexpr std::int64_t times = 100000;
+  for (auto _ : state) pool.run([&](int, int) { pair_products(times); });
+  rate(state, "MAC/s", static_cast<double>(pool.threads() * times * 8 * 32));
+}
+#endif
+
 void add(const std::string& name, const std::function<void(benchmark::State&)>& body) {
   for (const int threads : {1, 2})
     benchmark::RegisterBenchmark(name.c_str(), body)->Arg(threads)->ArgName("threads")->UseRealTime();
@@ -173,9 +198,12 @@ int main(int argc, char** argv) {
   using namespace bitnet;
   for (const int threads : {1, 2})
     benchmark::RegisterBenchmark("read_memory", read_memory)->Arg(threads)->ArgName("threads")->Iterations(1);
+#ifdef BITNET_HAVE_X86
+  add("peak_products/maddubs", peak_products);
+#endif
   for (const KernelTable* table : kernel_tables()) {
     const std::string name = std::string("/") + table->name;
-    for (const int tokens : {1, 2, 8, 16, 512}) {
+    for (const int tokens : {1, 2, 4, 8, 12, 16, 512}) {
       add("ternary_matmul" + name + "/tokens:" + std::to_string(tokens),
           [=](benchmark::State& s) { ternary(s, *table, tokens); });
     }

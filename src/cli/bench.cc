@@ -14,11 +14,11 @@ namespace bitnet::cli {
 namespace {
 
 constexpr std::size_t max_values = 256;  // of one list
-constexpr std::int64_t max_tokens = 1 << 24, max_repetitions = 1000;
+constexpr std::int64_t max_tokens = 1 << 24, max_repetitions = 1000, max_parallel = 256;
 
 struct BenchOptions {
   ModelOptions model;
-  std::string prompt = "512", generate = "128", depth = "0", threads = "0", output = "md";
+  std::string prompt = "512", generate = "128", depth = "0", parallel = "1", threads = "0", output = "md";
   std::int64_t repetitions = 5;
 };
 
@@ -50,6 +50,8 @@ std::vector<std::int64_t> parse_list(const std::string& flag, const std::string&
   }
 }
 
+std::int64_t largest(const std::vector<std::int64_t>& values) { return *std::max_element(values.begin(), values.end()); }
+
 // Fixed pseudo-random ids (splitmix64), the same in every run.
 std::vector<TokenId> test_tokens(std::int64_t count, std::int64_t n_vocab) {
   std::vector<TokenId> ids;
@@ -63,34 +65,43 @@ std::vector<TokenId> test_tokens(std::int64_t count, std::int64_t n_vocab) {
   return ids;
 }
 
+// The lists of tests to run.
+struct BenchPlan {
+  std::vector<std::int64_t> prompts, generates, parallel, depths, threads;
+};
+
 class Bench {
  public:
-  Bench(const BenchOptions& options, Engine& engine, std::int64_t longest)
-      : options_(options),
-        engine_(engine),
-        tokens_(test_tokens(longest, engine.config().n_vocab)),
-        session_(engine.new_session()) {}
+  Bench(const BenchOptions& options, const BenchPlan& plan, Engine& engine)
+      : options_(options), plan_(plan), engine_(engine), tokens_(test_tokens(longest(plan), engine.config().n_vocab)) {
+    for (std::int64_t i = 0; i < largest(plan.parallel); ++i) sessions_.push_back(engine.new_session());
+  }
 
-  std::vector<BenchRow> at_depth(std::int64_t depth, const std::vector<std::int64_t>& prompts,
-                                 const std::vector<std::int64_t>& generates, double bandwidth) {
-    truncate(0);
-    for (std::int64_t at = 0; at < depth; at += chunk) {
-      stop_if_interrupted();
-      engine_.evaluate(session_, part(at, std::min(chunk, depth - at)));
-    }
-    std::vector<BenchRow> rows;
-    for (const std::int64_t n : prompts) {
-      if (n > 0) {
-        rows.push_back(measure({.test = name("pp", n, depth), .prompt = n, .depth = depth, .read_bandwidth = bandwidth}));
+  static std::int64_t longest(const BenchPlan& plan) {
+    return largest(plan.depths) + std::max(largest(plan.prompts), largest(plan.generates));
+  }
+
+  std::vector<BenchRow> at_depth(std::int64_t depth, double bandwidth) {
+    for (Session& session : sessions_) {
+      truncate(session, 0);
+      for (std::int64_t at = 0; at < depth; at += chunk) {
+        stop_if_interrupted();
+        engine_.evaluate(session, part(at, std::min(chunk, depth - at)));
       }
     }
-    for (const std::int64_t n : generates) {
-      if (n == 0) continue;
-      rows.push_back(measure({.test = name("tg", n, depth),
-                              .generated = n,
-                              .depth = depth,
-                              .bytes_per_token = engine_.bytes_per_token(depth + n / 2),
-                              .read_bandwidth = bandwidth}));
+    std::vector<BenchRow> rows;
+    for (const std::int64_t n : plan_.prompts) {
+      if (n > 0)
+        rows.push_back(measure({.test = name("pp", n, 1, depth), .prompt = n, .depth = depth, .read_bandwidth = bandwidth}));
+    }
+    for (const std::int64_t n : plan_.generates) {
+      for (const std::int64_t sequences : plan_.parallel) {
+        if (n == 0) continue;
+        BenchRow row{.test = name("tg", n, sequences, depth), .generated = n, .depth = depth, .sequences = sequences};
+        row.read_bandwidth = bandwidth;
+        if (sequences == 1) row.bytes_per_token = engine_.bytes_per_token(depth + n / 2);
+        rows.push_back(measure(std::move(row)));
+      }
     }
     return rows;
   }
@@ -98,30 +109,45 @@ class Bench {
  private:
   static constexpr std::int64_t chunk = 512;  // between looks at Ctrl-C
 
-  static std::string name(const char* kind, std::int64_t n, std::int64_t depth) {
-    return depth == 0 ? fmt::format("{}{}", kind, n) : fmt::format("{}{}@d{}", kind, n, depth);
+  static std::string name(const char* kind, std::int64_t n, std::int64_t sequences, std::int64_t depth) {
+    std::string text = fmt::format("{}{}", kind, n);
+    if (sequences > 1) text += fmt::format("x{}", sequences);
+    return depth == 0 ? text : fmt::format("{}@d{}", text, depth);
   }
 
   std::span<const TokenId> part(std::int64_t begin, std::int64_t count) const {
     return std::span(tokens_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
   }
 
-  void truncate(std::int64_t depth) {
-    session_.cache->set_length(depth);
-    session_.ids.resize(static_cast<std::size_t>(depth));
+  static void truncate(Session& session, std::int64_t depth) {
+    session.cache->set_length(depth);
+    session.ids.resize(static_cast<std::size_t>(depth));
   }
 
-  // Seconds of one pass; the session is back at its depth afterwards.
+  // One token more for each sequence of the row.
+  void generate(const BenchRow& row, std::int64_t position) {
+    const LogitQuery sampled{.count = SamplingParams().top_k};  // what the default sampling settings need
+    const std::span<const TokenId> token = part(position, 1);
+    if (row.sequences == 1) {
+      engine_.evaluate(sessions_.front(), token, sampled);
+      return;
+    }
+    std::vector<Engine::Step> steps;
+    for (std::int64_t i = 0; i < row.sequences; ++i)
+      steps.push_back({&sessions_[static_cast<std::size_t>(i)], token.front(), sampled});
+    engine_.decode(steps, [](std::size_t, const LogitSet&) {});
+  }
+
+  // Seconds of one pass; the sessions are back at their depth afterwards.
   double pass(const BenchRow& row) {
     const auto start = std::chrono::steady_clock::now();
-    if (row.prompt > 0) engine_.evaluate(session_, part(row.depth, row.prompt));
-    const LogitQuery sampled{.count = SamplingParams().top_k};  // what the default sampling settings need
+    if (row.prompt > 0) engine_.evaluate(sessions_.front(), part(row.depth, row.prompt));
     for (std::int64_t i = 0; i < row.generated; ++i) {
       stop_if_interrupted();
-      engine_.evaluate(session_, part(row.depth + i, 1), sampled);
+      generate(row, row.depth + i);
     }
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    truncate(row.depth);
+    for (Session& session : sessions_) truncate(session, row.depth);
     return elapsed.count();
   }
 
@@ -134,7 +160,8 @@ class Bench {
       stop_if_interrupted();
       progress.update(i, count);
       const double seconds = pass(row);
-      if (i > 0) row.samples.push_back(static_cast<double>(row.prompt + row.generated) / seconds);  // the first warms up
+      if (i > 0)
+        row.samples.push_back(static_cast<double>(row.prompt + row.generated * row.sequences) / seconds);  // the first warms up
     }
     row.sparse_limits = engine_.sparse_limits();
     row.zeros = engine_.hidden_zeros() - before;
@@ -146,37 +173,37 @@ class Bench {
   }
 
   const BenchOptions& options_;
+  const BenchPlan& plan_;
   Engine& engine_;
   std::vector<TokenId> tokens_;
-  Session session_;
+  std::vector<Session> sessions_;  // as many as ever generate together
 };
 
-std::int64_t largest(const std::vector<std::int64_t>& values) { return *std::max_element(values.begin(), values.end()); }
-
 int bench(BenchOptions o) {
-  const auto prompts = parse_list("-p", o.prompt), generates = parse_list("-n", o.generate), depths = parse_list("-d", o.depth);
-  const auto threads = parse_list("-t", o.threads);
-  if (largest(threads) > 1024) fail(ErrorKind::usage, "-t: {} threads, at most 1024 are allowed", largest(threads));
+  const BenchPlan plan{parse_list("-p", o.prompt), parse_list("-n", o.generate), parse_list("--parallel", o.parallel),
+                       parse_list("-d", o.depth), parse_list("-t", o.threads)};
+  if (largest(plan.threads) > 1024) fail(ErrorKind::usage, "-t: {} threads, at most 1024 are allowed", largest(plan.threads));
+  if (largest(plan.parallel) > max_parallel || std::ranges::min(plan.parallel) < 1)
+    fail(ErrorKind::usage, "--parallel: allowed are 1 to {} sequences", max_parallel);
   if (o.repetitions < 1 || o.repetitions > max_repetitions) {
     fail(ErrorKind::usage, "-r is {}, allowed are 1 to {}", o.repetitions, max_repetitions);
   }
   const InterruptGuard guard;
-  o.model.engine.threads = static_cast<int>(threads.front());
+  o.model.engine.threads = static_cast<int>(plan.threads.front());
   const std::string path = model_path(o.model.path);
   o.model.path = path;
   const std::unique_ptr<Engine> engine = open_engine(o.model);
-  const std::int64_t longest = largest(depths) + std::max(largest(prompts), largest(generates));
-  if (longest > engine->n_ctx()) {
-    fail(ErrorKind::too_big, "the longest test has {} tokens, the context holds {}", longest, engine->n_ctx());
+  if (Bench::longest(plan) > engine->n_ctx()) {
+    fail(ErrorKind::too_big, "the longest test has {} tokens, the context holds {}", Bench::longest(plan), engine->n_ctx());
   }
 
-  Bench runner(o, *engine, longest);
+  Bench runner(o, plan, *engine);
   std::vector<BenchRow> rows;
-  for (const std::int64_t count : threads) {
+  for (const std::int64_t count : plan.threads) {
     engine->set_threads(static_cast<int>(count));
     const double bandwidth = measure_read_bandwidth(engine->threads());
-    for (const std::int64_t depth : depths) {
-      for (BenchRow& row : runner.at_depth(depth, prompts, generates, bandwidth)) rows.push_back(std::move(row));
+    for (const std::int64_t depth : plan.depths) {
+      for (BenchRow& row : runner.at_depth(depth, bandwidth)) rows.push_back(std::move(row));
     }
   }
   print(bench_report(o.output,
@@ -196,6 +223,9 @@ CommandBody add_bench(CLI::App& command) {
   command.add_option("-p", o->prompt, "prompt lengths; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-n", o->generate, "tokens to generate; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-d", o->depth, "tokens already in the context")->type_name("LIST")->capture_default_str();
+  command.add_option("--parallel", o->parallel, "sequences that generate together; their tokens per second are added up")
+      ->type_name("LIST")
+      ->capture_default_str();
   command.add_option("-t,--threads", o->threads, "threads; 0 = one per physical core that this process may use")
       ->type_name("LIST")
       ->envname("BITNET_THREADS")

@@ -39,6 +39,7 @@ Json row_json(const BenchSubject& s, const BenchRow& row) {
                {"prompt_tokens", row.prompt},
                {"generated_tokens", row.generated},
                {"depth", row.depth},
+               {"sequences", row.sequences},
                {"threads", row.threads},
                {"unit", "tok/s"},
                {"samples", row.samples},

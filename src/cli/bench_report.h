@@ -15,6 +15,7 @@ namespace bitnet::cli {
 struct BenchRow {
   std::string test;  // "pp512", "tg128", "tg128@d1024"
   std::int64_t prompt = 0, generated = 0, depth = 0;
+  std::int64_t sequences = 1;  // that generate together
   int threads = 1;
   std::vector<double> samples = {};  // tokens per second of each repetition
   std::optional<std::uint64_t> bytes_per_token =

@@ -181,6 +181,32 @@ LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const 
   return parts_->transformer->find_logits(row, query);
 }
 
+void Engine::decode(std::span<const Step> steps, const StepSink& sink) {
+  Transformer& transformer = *parts_->transformer;
+  if (steps.empty()) return;
+  if (static_cast<std::int64_t>(steps.size()) > transformer.max_tokens())
+    fail(ErrorKind::usage, "{} sequences at once, at most {} are allowed", steps.size(), transformer.max_tokens());
+  std::vector<BatchToken> batch;
+  for (const Step& step : steps) {
+    const std::int64_t position = step.session->cache->length();
+    step.session->cache->reserve(position + 1);
+    batch.push_back({step.id, step.session->cache.get(), position});
+  }
+  transformer.forward(batch);
+  std::vector<LogitQuery> queries;
+  for (const Step& step : steps) {
+    step.session->cache->set_length(step.session->cache->length() + 1);
+    step.session->ids.push_back(step.id);
+    queries.push_back(step.query);
+  }
+  constexpr auto together = static_cast<std::size_t>(Transformer::head_rows);
+  for (std::size_t first = 0; first < steps.size(); first += together) {
+    const auto part = std::span(queries).subspan(first, std::min(together, steps.size() - first));
+    const std::vector<LogitSet> found = transformer.find_logits(static_cast<std::int64_t>(first), part);
+    for (std::size_t i = 0; i < found.size(); ++i) sink(first + i, found[i]);
+  }
+}
+
 void Engine::check_ids(std::span<const TokenId> ids) const {
   if (ids.empty()) fail(ErrorKind::usage, "the prompt has no tokens");
   for (std::size_t i = 0; i < ids.size(); ++i) {

@@ -108,6 +108,17 @@ class Engine {
   // Appends `ids` to the session; returns the last position's logits, all or what `query` asks for, valid until the next call.
   LogitSet evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query = {});
 
+  // One token behind each of several sessions, which share every reading of the weights; no session twice. The sink gets each
+  // one's logits, in order, valid during its call; they are those of evaluate(). Throws Error{usage} for more steps than
+  // `chunk`, Error{too_big} for a full session; then no session has changed.
+  struct Step {
+    Session* session;
+    TokenId id;
+    LogitQuery query;
+  };
+  using StepSink = std::function<void(std::size_t step, const LogitSet& logits)>;
+  void decode(std::span<const Step> steps, const StepSink& sink);
+
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
   void logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink);

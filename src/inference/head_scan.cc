@@ -35,6 +35,14 @@ struct HeadScan::Input {
   bool finite = false;
 };
 
+struct HeadScan::Search {
+  const LogitQuery* query;
+  Memory* memory;
+  Input input;
+  std::size_t index;  // of the query
+  float reached = 0;  // by at least query->count logits
+};
+
 HeadScan::HeadScan(const DenseMatrix& head, const KernelTable& kernels, ThreadPool& pool) : rows_(head.rows), cols_(head.cols) {
   if (rows_ < least_rows || cols_ > 1 << 20) return;
   padded_ = round_up(cols_, scan_unit);
@@ -95,42 +103,59 @@ HeadScan::Input HeadScan::quantise_input(const float* x, Memory& memory) const {
   return {scale, rounded_up(x_norm + error), rounded_up(error + rounding * (x_norm + error)), true};
 }
 
-// Fills memory.upper and returns what at least `count` logits reach.
-float HeadScan::scan(const Input& input, std::int64_t count, const KernelTable& kernels, ThreadPool& pool,
-                     Memory& memory) const {
-  memory.dots.resize(static_cast<std::size_t>(rows_)), memory.upper.resize(static_cast<std::size_t>(rows_));
-  constexpr std::int64_t block = 64;  // rows whose sums stay in the first cache
-  std::vector<std::vector<float>> best(static_cast<std::size_t>(pool.threads()));
+// Fills the memories' upper bounds and finds what each query's best logits reach. A block of rows is read from memory by the
+// first search and from a cache by the others.
+void HeadScan::scan(std::span<Search> searches, const KernelTable& kernels, ThreadPool& pool) const {
+  constexpr std::int64_t block = 64;
+  for (const Search& search : searches) {
+    search.memory->dots.resize(static_cast<std::size_t>(rows_)), search.memory->upper.resize(static_cast<std::size_t>(rows_));
+  }
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  std::vector<std::vector<float>> best(threads * searches.size());  // heaps whose first is the least of the best
   pool.run([&](int part, int parts) {
     const auto [begin, end] = ThreadPool::part(rows_, block, part, parts);
-    std::vector<float>& lowest = best[static_cast<std::size_t>(part)];  // a heap whose first is the least of the best
-    lowest.reserve(static_cast<std::size_t>(count) + 1);
     for (std::int64_t first = begin; first < end; first += block) {
       const std::int64_t last = std::min(first + block, end);
-      kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, memory.x.data(), memory.dots.data());
-      for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) {
-        const float value = static_cast<float>(memory.dots[i]) * scales_[i] * input.scale;
-        const float bound = input.of_residual * residuals_[i] + input.of_norm * norms_[i];
-        memory.upper[i] = value + bound;
-        const float lower = value - bound;
-        if (static_cast<std::int64_t>(lowest.size()) == count && lower <= lowest.front()) continue;
-        lowest.push_back(lower);
-        std::push_heap(lowest.begin(), lowest.end(), std::greater<>());
-        if (static_cast<std::int64_t>(lowest.size()) <= count) continue;
-        std::pop_heap(lowest.begin(), lowest.end(), std::greater<>());
-        lowest.pop_back();
+      for (std::size_t s = 0; s < searches.size(); ++s) {
+        const Memory& memory = *searches[s].memory;
+        kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, memory.x.data(), searches[s].memory->dots.data());
+        keep_best(searches[s], first, last, best[s * threads + static_cast<std::size_t>(part)]);
       }
     }
   });
-  std::vector<float> all;
-  for (const auto& part : best) all.insert(all.end(), part.begin(), part.end());
-  const auto wanted = all.begin() + static_cast<std::ptrdiff_t>(count - 1);
-  std::nth_element(all.begin(), wanted, all.end(), std::greater<>());
-  return *wanted;
+  for (std::size_t s = 0; s < searches.size(); ++s) {
+    std::vector<float> all;
+    for (std::size_t thread = 0; thread < threads; ++thread) {
+      const std::vector<float>& part = best[s * threads + thread];
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    const auto wanted = all.begin() + static_cast<std::ptrdiff_t>(searches[s].query->count - 1);
+    std::nth_element(all.begin(), wanted, all.end(), std::greater<>());
+    searches[s].reached = *wanted;
+  }
 }
 
-// memory.ids = the rows that may reach `least` and those asked for, in order; false when they are too many.
-bool HeadScan::admit(float least, const LogitQuery& query, ThreadPool& pool, Memory& memory) const {
+void HeadScan::keep_best(Search& search, std::int64_t begin, std::int64_t end, std::vector<float>& lowest) const {
+  const Input& input = search.input;
+  for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+    const float value = static_cast<float>(search.memory->dots[i]) * scales_[i] * input.scale;
+    const float bound = input.of_residual * residuals_[i] + input.of_norm * norms_[i];
+    search.memory->upper[i] = value + bound;
+    const float lower = value - bound;
+    const bool full = static_cast<std::int64_t>(lowest.size()) == search.query->count;
+    if (full && lower <= lowest.front()) continue;
+    lowest.push_back(lower);
+    std::push_heap(lowest.begin(), lowest.end(), std::greater<>());
+    if (!full) continue;
+    std::pop_heap(lowest.begin(), lowest.end(), std::greater<>());
+    lowest.pop_back();
+  }
+}
+
+// memory.ids = the rows that may be among those the query wants, and those it asks for, in order; false when they are too many.
+bool HeadScan::admit(const Search& search, ThreadPool& pool) const {
+  Memory& memory = *search.memory;
+  const float least = std::nextafter(search.reached - search.query->margin, -std::numeric_limits<float>::infinity());
   const auto most = static_cast<std::size_t>(rows_ / admitted_fraction);
   std::vector<std::vector<TokenId>> found(static_cast<std::size_t>(pool.threads()));
   pool.run([&](int part, int parts) {
@@ -142,33 +167,46 @@ bool HeadScan::admit(float least, const LogitQuery& query, ThreadPool& pool, Mem
   });
   memory.ids.clear();
   for (const auto& part : found) memory.ids.insert(memory.ids.end(), part.begin(), part.end());
-  memory.ids.insert(memory.ids.end(), query.also.begin(), query.also.end());
+  memory.ids.insert(memory.ids.end(), search.query->also.begin(), search.query->also.end());
   std::sort(memory.ids.begin(), memory.ids.end());
   memory.ids.erase(std::unique(memory.ids.begin(), memory.ids.end()), memory.ids.end());
   return memory.ids.size() <= most;
 }
 
-std::optional<LogitSet> HeadScan::find(const RowTable& head, const float* x, const LogitQuery& query,
-                                       const KernelTable& kernels, ThreadPool& pool, std::vector<RowTable::Rows>& rows,
-                                       std::vector<Buffer>& scratch, Memory& memory) const {
-  if (!usable_ || query.count < 1 || query.count > rows_ / admitted_fraction) return std::nullopt;
-  const Input input = quantise_input(x, memory);
-  if (!input.finite) return std::nullopt;
-  const float reached = scan(input, query.count, kernels, pool, memory);
-  const float least = reached - query.margin;
-  if (!admit(std::nextafter(least, -std::numeric_limits<float>::infinity()), query, pool, memory)) {
-    return std::nullopt;
+bool HeadScan::is_answerable(const LogitQuery& query) const {
+  return usable_ && query.count >= 1 && query.count <= rows_ / admitted_fraction;
+}
+
+std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const float* x, std::span<const LogitQuery> queries,
+                                                    const KernelTable& kernels, ThreadPool& pool,
+                                                    std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
+                                                    std::span<Memory> memory) const {
+  std::vector<std::optional<LogitSet>> answers(queries.size());
+  std::vector<Search> searches;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    if (!is_answerable(queries[i])) continue;
+    const Input input = quantise_input(x + static_cast<std::int64_t>(i) * cols_, memory[i]);
+    if (input.finite) searches.push_back({&queries[i], &memory[i], input, i});
   }
-  memory.values.resize(memory.ids.size());
-  pool.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(memory.ids.size()), 1, part, parts);
-    const auto thread = static_cast<std::size_t>(part);
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const DenseMatrix row = head.read(memory.ids[i], 1, rows[thread]);
-      kernels.dense_matmul(row, 0, 1, x, 1, cols_, &memory.values[i], 1, scratch[thread].data());
-    }
-  });
-  return LogitSet{memory.ids, memory.values};
+  if (searches.empty()) return answers;
+  scan(searches, kernels, pool);
+  for (const Search& search : searches) {
+    if (!admit(search, pool)) continue;
+    const std::vector<TokenId>& ids = search.memory->ids;
+    std::vector<float>& values = search.memory->values;
+    values.resize(ids.size());
+    pool.run([&](int part, int parts) {
+      const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(ids.size()), 1, part, parts);
+      const auto thread = static_cast<std::size_t>(part);
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+        const DenseMatrix row = head.read(ids[i], 1, rows[thread]);
+        kernels.dense_matmul(row, 0, 1, x + static_cast<std::int64_t>(search.index) * cols_, 1, cols_, &values[i], 1,
+                             scratch[thread].data());
+      }
+    });
+    answers[search.index] = LogitSet{ids, values};
+  }
+  return answers;
 }
 
 }  // namespace bitnet

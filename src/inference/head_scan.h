@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "common/buffer.h"
@@ -29,7 +30,7 @@ class HeadScan {
   bool usable() const { return usable_; }
   std::uint64_t bytes() const;  // that one find() reads, and that are kept
 
-  // What find() works with and answers from; one per caller.
+  // What find() works with and answers one query from.
   struct Memory {
     std::vector<std::int16_t> x;     // (padded columns)
     std::vector<std::int32_t> dots;  // (rows)
@@ -38,19 +39,23 @@ class HeadScan {
     std::vector<float> values;
   };
 
-  // `x` (cols) is the head's input. nullopt where the bound admits too many rows, or x is not finite: the full head is needed.
-  // The result is valid until `memory` is used again. `rows` and `scratch` one per thread.
+  // One answer for each query: `x` (queries, cols) are the head's inputs, which share one reading of the copy. nullopt where
+  // the bound admits too many rows, or x is not finite: the full head is needed. An answer is valid until its `memory` is used
+  // again, of which there are as many as queries. `rows` and `scratch` one per thread.
   // Throws Error{io} when the head's file was changed.
-  std::optional<LogitSet> find(const RowTable& head, const float* x, const LogitQuery& query, const KernelTable& kernels,
-                               ThreadPool& pool, std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
-                               Memory& memory) const;
+  std::vector<std::optional<LogitSet>> find(const RowTable& head, const float* x, std::span<const LogitQuery> queries,
+                                            const KernelTable& kernels, ThreadPool& pool, std::vector<RowTable::Rows>& rows,
+                                            std::vector<Buffer>& scratch, std::span<Memory> memory) const;
 
  private:
-  struct Input;  // an input in 16 bits, and what its rounding can change
+  struct Input;   // an input in 16 bits, and what its rounding can change
+  struct Search;  // one query on its way
   bool quantise_row(const float* row, std::int64_t index, const KernelTable& kernels);
   Input quantise_input(const float* x, Memory& memory) const;
-  float scan(const Input& input, std::int64_t count, const KernelTable& kernels, ThreadPool& pool, Memory& memory) const;
-  bool admit(float least, const LogitQuery& query, ThreadPool& pool, Memory& memory) const;
+  void scan(std::span<Search> searches, const KernelTable& kernels, ThreadPool& pool) const;
+  void keep_best(Search& search, std::int64_t begin, std::int64_t end, std::vector<float>& lowest) const;
+  bool admit(const Search& search, ThreadPool& pool) const;
+  bool is_answerable(const LogitQuery& query) const;
 
   bool usable_ = false;
   std::int64_t rows_ = 0, cols_ = 0, padded_ = 0;

@@ -29,6 +29,7 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
   rows_.resize(scratch_.size());
   picked_.resize(static_cast<std::size_t>(c.n_ff));
   down_sums_.resize(scratch_.size());
+  head_memory_.resize(static_cast<std::size_t>(head_rows));
   x_ = floats(max_tokens * c.n_embd);
   projected_ = floats(max_tokens * widest_output);
   normed_ = floats(max_tokens * widest_input);
@@ -274,24 +275,38 @@ void Transformer::attend_queries(std::int64_t layer, std::int64_t kv_head, std::
 
 std::span<const float> Transformer::logits(std::int64_t first, std::int64_t count) {
   const ModelConfig& c = model_.config;
-  float* normed = normed_.as<float>();
-  for (std::int64_t t = 0; t < count; ++t) {
-    kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd,
-                      normed + t * c.n_embd);
-  }
-  model_.head().multiply(normed, count, logits_.as<float>(), c.n_vocab, kernels_, pool_, rows_, scratch_);
+  normalise_for_head(first, count);
+  model_.head().multiply(normed_.as<float>(), count, logits_.as<float>(), c.n_vocab, kernels_, pool_, rows_, scratch_);
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};
 }
 
-LogitSet Transformer::find_logits(std::int64_t row, const LogitQuery& query) {
+void Transformer::normalise_for_head(std::int64_t first, std::int64_t count) {
   const ModelConfig& c = model_.config;
-  if (query.count > 0 && model_.head_scan.usable()) {
-    float* normed = normed_.as<float>();
-    kernels_.rms_norm(x_.as<float>() + row * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd, normed);
-    const auto found = model_.head_scan.find(model_.head(), normed, query, kernels_, pool_, rows_, scratch_, head_memory_);
-    if (found) return *found;
+  for (std::int64_t t = 0; t < count; ++t) {
+    kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd,
+                      normed_.as<float>() + t * c.n_embd);
   }
-  return {{}, logits(row, 1)};
+}
+
+std::vector<LogitSet> Transformer::find_logits(std::int64_t first, std::span<const LogitQuery> queries) {
+  const ModelConfig& c = model_.config;
+  const auto count = static_cast<std::int64_t>(queries.size());
+  normalise_for_head(first, count);
+  const auto found =
+      model_.head_scan.find(model_.head(), normed_.as<float>(), queries, kernels_, pool_, rows_, scratch_, head_memory_);
+  const bool none = std::none_of(found.begin(), found.end(), [](const auto& answer) { return answer.has_value(); });
+  if (none) logits(first, count);  // one reading of the head for all
+  std::vector<LogitSet> answers;
+  for (std::int64_t t = 0; t < count; ++t) {
+    if (const auto& answer = found[static_cast<std::size_t>(t)]) {
+      answers.push_back(*answer);
+      continue;
+    }
+    float* all = logits_.as<float>() + t * c.n_vocab;
+    if (!none) model_.head().multiply(normed_.as<float>() + t * c.n_embd, 1, all, c.n_vocab, kernels_, pool_, rows_, scratch_);
+    answers.push_back({{}, {all, static_cast<std::size_t>(c.n_vocab)}});
+  }
+  return answers;
 }
 
 }  // namespace bitnet

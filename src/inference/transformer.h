@@ -36,8 +36,10 @@ class Transformer {
   static constexpr std::int64_t head_rows = 8;
   std::span<const float> logits(std::int64_t first, std::int64_t count);
 
-  // What `query` asks for of row `row` of the last batch, with the bits of logits(); valid until the next call.
-  LogitSet find_logits(std::int64_t row, const LogitQuery& query);
+  // What each query asks for of rows [first, first + queries) of the last batch, with the bits of logits(); at most head_rows
+  // of them; valid until the next call.
+  std::vector<LogitSet> find_logits(std::int64_t first, std::span<const LogitQuery> queries);
+  LogitSet find_logits(std::int64_t row, const LogitQuery& query) { return find_logits(row, std::span(&query, 1)).front(); }
 
   const HiddenZeros& hidden_zeros() const { return zeros_; }
 
@@ -51,6 +53,7 @@ class Transformer {
   void store_and_rotate(std::int64_t layer, std::int64_t token);
   void attend_layer(std::int64_t layer);
   void attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count, std::byte* scratch);
+  void normalise_for_head(std::int64_t first, std::int64_t count);  // into normed_, from its first row on
   LinearInput normalise(const float* x, std::int64_t n, const std::vector<float>& gain, const Linear& next);
   template <class Body>
   void each_token(const Body& body);
@@ -73,8 +76,8 @@ class Transformer {
   std::vector<std::int32_t> picked_;                      // (n_ff) rows of up, or columns of down; each thread has its part
   std::vector<std::vector<std::int32_t>> down_sums_;      // per thread (n_embd rounded up to lines)
   HiddenZeros zeros_;
-  HeadScan::Memory head_memory_;
-  Buffer logits_;  // (head_rows, n_vocab)
+  std::vector<HeadScan::Memory> head_memory_;  // (head_rows)
+  Buffer logits_;                              // (head_rows, n_vocab)
 };
 
 }  // namespace bitnet

@@ -61,10 +61,20 @@ struct AttentionState {
 enum class RopeKind : std::uint8_t { neox, norm };     // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
 enum class Activation : std::uint8_t { relu2, silu };  // relu(g)^2 * u, 0 where g <= 0 whatever u; or g / (1 + exp(-g)) * u
 
+// Rows of ternary weights that are unpacked together: as many as leave room in a second cache of half a megabyte, because all
+// activations pass by once for every panel.
+constexpr std::int64_t most_panel_rows = 64;
+static constexpr std::int64_t ternary_panel_rows(std::int64_t cols) {
+  const std::int64_t rows = (192 << 10) / (cols > 0 ? cols : 1) / 8 * 8;
+  return rows < 16 ? 16 : rows > most_panel_rows ? most_panel_rows : rows;
+}
+
 // Bytes of scratch memory that matmuls over at most `cols` columns and attention over `head_dim` need, per thread, 64-byte
 // aligned.
 static constexpr std::int64_t kernel_scratch_bytes(std::int64_t cols, std::int64_t head_dim) {
-  const std::int64_t matmul = 16 * (cols + ternary_line_cols), attend = (8 * kv_chunk_positions + 64) * (head_dim + 64);
+  // Fewer columns may make more rows: the most bytes of both.
+  const std::int64_t panel = 16 * (cols + ternary_line_cols), most = 192 << 10, matmul = panel > most ? panel : most;
+  const std::int64_t attend = (8 * kv_chunk_positions + 64) * (head_dim + 64);
   return matmul > attend ? matmul : attend;
 }
 

@@ -24,6 +24,13 @@ def test_bench_rows(bitnet, model):
     assert deep["bytes_per_token"] > shallow["bytes_per_token"] > 0
 
 
+def test_bench_of_sequences_together(bitnet, model):
+    rows = json.loads(bitnet.text("bench", "-m", model, "-p", "0", "-n", "4", "--parallel", "1,3,9", "-d", "16", "-r", "2", "-o", "json"))
+    assert [(row["test"], row["sequences"]) for row in rows] == [("tg4@d16", 1), ("tg4x3@d16", 3), ("tg4x9@d16", 9)]
+    assert all(sample > 0 for row in rows for sample in row["samples"])
+    assert [row["bytes_per_token"] is None for row in rows] == [False, True, True]
+
+
 def test_bench_ranges_and_forms(bitnet, model):
     lines = bitnet.text("bench", "-m", model, "-p", "4-12+4", "-n", "0", "-r", "1", "-o", "jsonl").splitlines()
     assert [json.loads(line)["test"] for line in lines] == ["pp4", "pp8", "pp12"]

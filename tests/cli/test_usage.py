@@ -58,6 +58,7 @@ def test_help_shows_defaults(bitnet):
         (["logits", "--out", "x.npy"], "give the tokens once"),
         (["bench", "-p", "9-1"], "-p: '9-1'"),
         (["bench", "-t", "1,"], "-t: ''"),
+        (["bench", "--parallel", "0"], "--parallel: allowed are 1 to 256"),
         (["detokenize", "1", "zwei"], "'zwei'"),
         (["detokenize"], "no ids"),
     ],

@@ -152,6 +152,46 @@ TEST_F(EngineTest, LogitsMatchEvaluate) {
   EXPECT_EQ(std::vector<float>(logits.values.begin(), logits.values.end()), last);
 }
 
+TEST_F(EngineTest, DecodingTogetherIsDecodingAlone) {
+  const auto engine = open({.n_vocab = 4096, .tokenizer = false});  // enough rows for the scan of the head
+  constexpr std::size_t count = 11;                                 // more than the head takes at once
+  std::vector<Session> together, alone;
+  for (std::size_t i = 0; i < count; ++i) {
+    together.push_back(engine->new_session()), alone.push_back(engine->new_session());
+    const std::vector<TokenId> prompt(3 + 17 * i, static_cast<TokenId>(7 * i));
+    engine->evaluate(together.back(), prompt), engine->evaluate(alone.back(), prompt);
+  }
+  for (TokenId id = 60; id < 63; ++id) {
+    std::vector<Engine::Step> steps;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto wanted = static_cast<std::int64_t>(i % 3 * 5);  // every logit, or the best five or ten
+      steps.push_back({&together[i], static_cast<TokenId>(id + static_cast<TokenId>(i)), {.count = wanted}});
+    }
+    std::vector<std::pair<std::vector<TokenId>, std::vector<float>>> found;
+    engine->decode(steps, [&](std::size_t i, const LogitSet& logits) {
+      EXPECT_EQ(i, found.size());
+      found.push_back({{logits.ids.begin(), logits.ids.end()}, {logits.values.begin(), logits.values.end()}});
+    });
+    ASSERT_EQ(found.size(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const LogitSet single = engine->evaluate(alone[i], {&steps[i].id, 1}, steps[i].query);
+      EXPECT_TRUE(std::ranges::equal(found[i].first, single.ids)) << i;
+      EXPECT_TRUE(std::ranges::equal(found[i].second, single.values)) << i;
+    }
+  }
+  EXPECT_EQ(together[2].ids, alone[2].ids);
+}
+
+TEST_F(EngineTest, AFullSessionStopsTheStepBeforeItChangesAnother) {
+  const auto engine = open({}, {.n_ctx = 8});
+  Session full = engine->new_session(), other = engine->new_session();
+  engine->evaluate(full, std::vector<TokenId>(8, 3)), engine->evaluate(other, std::vector<TokenId>(2, 3));
+  const std::vector<Engine::Step> steps = {{&other, 1, {}}, {&full, 1, {}}};
+  EXPECT_THROW(engine->decode(steps, [](std::size_t, const LogitSet&) {}), Error);
+  EXPECT_EQ(other.ids.size(), 2u);
+  EXPECT_EQ(other.cache->length(), 2);
+}
+
 TEST_F(EngineTest, NotANumberInTheWeightsEndsTheRequestOnly) {
   test::RandomModel model{.tokenizer = false};
   std::string bytes = model.bytes();

@@ -56,7 +56,7 @@ class HeadScanTest : public testing::TestWithParam<int> {
   }
 
   std::optional<LogitSet> find(const float* x, const LogitQuery& query) {
-    return scan_.find(table_, x, query, kernels_, pool_, rows_, scratch_, memory_);
+    return scan_.find(table_, x, std::span(&query, 1), kernels_, pool_, rows_, scratch_, std::span(memory_).first(1)).front();
   }
 
   const KernelTable& kernels_ = *kernel_tables().back();
@@ -70,8 +70,32 @@ class HeadScanTest : public testing::TestWithParam<int> {
   std::vector<RowTable::Rows> rows_;
   std::vector<Buffer> scratch_;
   HeadScan scan_;
-  HeadScan::Memory memory_;
+  std::vector<HeadScan::Memory> memory_{4};
 };
+
+// What a query gets does not depend on those beside it, answerable or not.
+TEST_P(HeadScanTest, AnswersSeveralQueriesAsIfEachWereAlone) {
+  std::vector<float> inputs;
+  for (int kind = 0; kind < 3; ++kind) {
+    const std::vector<float> x = input(kind);
+    inputs.insert(inputs.end(), x.begin(), x.end());
+  }
+  inputs.resize(4 * static_cast<std::size_t>(cols), std::numeric_limits<float>::quiet_NaN());
+  const std::vector<LogitQuery> queries = {
+      {.count = 40}, {.count = 0}, {.count = 1, .margin = 2, .also = {3, 7}}, {.count = 5}};
+  const auto together = scan_.find(table_, inputs.data(), queries, kernels_, pool_, rows_, scratch_, memory_);
+  ASSERT_EQ(together.size(), 4u);
+  EXPECT_FALSE(together[1]) << "every logit was asked for";
+  EXPECT_FALSE(together[3]) << "the input is not finite";
+  std::vector<HeadScan::Memory> other(1);
+  for (const std::size_t i : {0u, 2u}) {
+    const float* x = inputs.data() + static_cast<std::int64_t>(i) * cols;
+    const auto alone = scan_.find(table_, x, std::span(queries).subspan(i, 1), kernels_, pool_, rows_, scratch_, other).front();
+    ASSERT_TRUE(together[i] && alone) << i;
+    EXPECT_TRUE(std::ranges::equal(together[i]->ids, alone->ids)) << i;
+    EXPECT_TRUE(std::ranges::equal(together[i]->values, alone->values)) << i;
+  }
+}
 
 TEST_P(HeadScanTest, HoldsTheHighestWithTheBitsOfTheFullHead) {
   ASSERT_TRUE(scan_.usable());

@@ -1,9 +1,11 @@
-// The scalar ternary matmul against a plain sum over unpacked codes, and the internal layout's drawing.
+// The ternary matmuls against a plain sum over unpacked codes, and the internal layout's drawing.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
+#include "common/buffer.h"
 #include "common/checked.h"
 #include "kernels/dispatch.h"
 #include "kernels/ternary_layout.h"
@@ -53,42 +55,50 @@ TEST(TernaryLayout, TurnsOver) {
   EXPECT_EQ(turned, expected);
 }
 
+// Tokens around the sizes of tiles and groups, rows around those of panels; the first rows and tokens are the largest there
+// are.
 TEST(TernaryMatmul, IsThePlainSum) {
   const std::uint32_t seed = 20260101;
   SCOPED_TRACE(testing::Message() << "seed " << seed);
   std::mt19937 random(seed);
-  for (const std::int64_t cols : {128, 256, 384, 640, 6912}) {
-    const std::int64_t rows = 8, tokens = 3, padded = round_up(cols, ternary_line_cols);
-    std::vector<std::vector<std::uint8_t>> codes(8, std::vector<std::uint8_t>(static_cast<std::size_t>(cols)));
+  for (const std::int64_t cols : {128, 256, 384, 1792, 2048, 2816, 6912}) {
+    const std::int64_t rows = cols > 1792 ? 17 : 131, most_tokens = 19, padded = round_up(cols, ternary_line_cols);
+    std::vector<std::vector<std::uint8_t>> codes(static_cast<std::size_t>(rows),
+                                                 std::vector<std::uint8_t>(static_cast<std::size_t>(cols)));
     std::vector<std::uint8_t> lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
     for (std::int64_t r = 0; r < rows; ++r) {
-      for (auto& code : codes[static_cast<std::size_t>(r)]) code = static_cast<std::uint8_t>(random() % 3);
+      for (auto& code : codes[static_cast<std::size_t>(r)])
+        code = r < 2 ? static_cast<std::uint8_t>(2 * r) : static_cast<std::uint8_t>(random() % 3);
       pack_ternary_row(codes[static_cast<std::size_t>(r)].data(), cols, r, lines.data());
     }
-    std::vector<std::int8_t> q(static_cast<std::size_t>(tokens * padded));
-    std::vector<std::int32_t> sums(static_cast<std::size_t>(tokens));
-    for (std::int64_t t = 0; t < tokens; ++t) {
+    Buffer q(static_cast<std::size_t>(most_tokens * padded));
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(most_tokens));
+    for (std::int64_t t = 0; t < most_tokens; ++t) {
       for (std::int64_t c = 0; c < cols; ++c) {
-        auto& value = q[static_cast<std::size_t>(t * padded + c)];
-        value = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+        auto& value = q.as<std::int8_t>()[t * padded + c];
+        value = static_cast<std::int8_t>(t == 0 ? -128 : t == 1 ? 127 : static_cast<int>(random() % 255) - 127);
         sums[static_cast<std::size_t>(t)] += value;
       }
     }
-    const std::vector<float> w_scales(8, 1.0f), x_scales(3, 1.0f);
+    std::vector<float> wanted;
+    for (std::int64_t t = 0; t < most_tokens; ++t) {
+      for (const auto& row : codes) {
+        std::int32_t sum = 0;
+        for (std::int64_t c = 0; c < cols; ++c)
+          sum += (row[static_cast<std::size_t>(c)] - 1) * q.as<std::int8_t>()[t * padded + c];
+        wanted.push_back(static_cast<float>(sum));
+      }
+    }
+    const std::vector<float> w_scales(static_cast<std::size_t>(rows), 1.0f), x_scales(19, 1.0f);
     for (const KernelTable* table : kernel_tables()) {
-      std::vector<float> y(static_cast<std::size_t>(tokens * rows));
-      std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
-      table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows,
-                            {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.data());
-      for (std::int64_t t = 0; t < tokens; ++t) {
-        for (std::int64_t r = 0; r < rows; ++r) {
-          std::int32_t sum = 0;
-          for (std::int64_t c = 0; c < cols; ++c) {
-            sum += (codes[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)] - 1) *
-                   q[static_cast<std::size_t>(t * padded + c)];
-          }
-          EXPECT_EQ(y[static_cast<std::size_t>(t * rows + r)], static_cast<float>(sum)) << table->name << " cols " << cols;
-        }
+      for (const std::int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 19}) {
+        std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+        Buffer scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
+        table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows,
+                              {q.as<std::int8_t>(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows,
+                              scratch.data());
+        ASSERT_TRUE(std::equal(y.begin(), y.end(), wanted.begin()))
+            << table->name << ": " << cols << " columns, " << tokens << " tokens";
       }
     }
   }

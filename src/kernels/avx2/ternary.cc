@@ -1,14 +1,12 @@
 // Ternary matmul with maddubs: products of unsigned codes and signed activations added in pairs to 16 bits.
 #include "kernels/avx2/codes.h"
-#include "kernels/avx2/mac_tile.h"
 #include "kernels/avx2/ops.h"
 
 namespace bitnet::avx2 {
 namespace {
 
-// maddubs gives at most 2 * 2 * 128 = 512 per 16-bit lane, so 32 of them (16384) stay far from overflow: widen after 4 lines
-// of 8.
-constexpr std::int64_t lines_per_widening = 4;
+// maddubs gives at most 2 * 2 * 128 = 512 per 16-bit lane, so the 56 of 7 lines (28672) do not overflow: then widen.
+constexpr std::int64_t lines_per_widening = 7;
 
 constexpr std::int64_t bytes_ahead = 2048;  // prefetched where rows follow one another; memory answers within that
 
@@ -46,8 +44,8 @@ void row_dots(const std::uint8_t* const* rows, const std::uint8_t* const* next, 
   for (int r = 0; r < count; ++r) out[r] = sum_of(sums[r]);
 }
 
-struct MultiplyAddPairs : UnsignedCodes {
-  static constexpr int tile_rows = 2;
+struct MultiplyAddPairs {
+  static constexpr int row_tokens = 8;
 
   // Rows that lie one behind the other are read in order, as the hardware's prefetcher likes best; rows from here and there
   // side by side, so that more of their lines are on the way at a time.
@@ -62,41 +60,76 @@ struct MultiplyAddPairs : UnsignedCodes {
     }
   }
 
-  // code . q for 2 unpacked rows and `tokens` tokens.
+  // code . q for one packed row and `tokens` tokens, codes unpacked in registers.
   template <int tokens>
-  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
-                       std::int32_t out[2][tokens]) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i sums[2 * tokens] = {};  // token t of row r at 2 t + r
-    constexpr std::int64_t block = lines_per_widening * ternary_line_cols;
-    for (std::int64_t c = 0; c < cols; c += block) {
-      const std::int64_t count = c + block < cols ? block : cols - c;
-      __m256i acc[2 * tokens] = {};
-      if constexpr (tokens == 6) {
-        mac_two_by_six(codes + c, q + c, count, stride, acc);
-      } else {
-        mac(codes + c, q + c, count, stride, acc);
+  static void row_dot(const std::uint8_t* row, std::int64_t lines, std::int64_t stride, const std::int8_t* q,
+                      std::int32_t out[tokens]) {
+    __m256i sums[tokens] = {};
+    const std::int8_t* x[tokens];
+    for (int t = 0; t < tokens; ++t) x[t] = q + t * stride;
+    for_widenings(lines, [&](std::int64_t first, std::int64_t last) {
+      __m256i acc[tokens] = {};
+      for (std::int64_t l = first; l < last; ++l) {
+        const std::uint8_t* line = row + l * ternary_line_bytes;
+        const std::int64_t i = l * ternary_line_cols;
+        prefetch(line + bytes_ahead);
+        add_half<0>(acc, load(line), x, i), add_half<32>(acc, load(line + 32), x, i);
       }
-      for (int i = 0; i < 2 * tokens; ++i) sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(acc[i], ones));
-    }
-    for (int t = 0; t < tokens; ++t) out[0][t] = sum_of(sums[2 * t]), out[1][t] = sum_of(sums[2 * t + 1]);
+      widen(acc, sums);
+    });
+    sums_of(sums, out);
   }
 
  private:
-  template <std::size_t accumulators>
-  static void mac(const std::uint8_t* codes, const std::int8_t* q, std::int64_t count, std::int64_t stride,
-                  __m256i (&acc)[accumulators]) {
-    constexpr int tokens = accumulators / 2;
-    for (std::int64_t i = 0; i < count; i += 32) {
-      const __m256i w0 = load(codes + i), w1 = load(codes + stride + i);
-      for (int t = 0; t < tokens; ++t) {
-        const __m256i x = load(q + t * stride + i);
-        acc[2 * t] = _mm256_add_epi16(acc[2 * t], _mm256_maddubs_epi16(w0, x));
-        acc[2 * t + 1] = _mm256_add_epi16(acc[2 * t + 1], _mm256_maddubs_epi16(w1, x));
-      }
-      // Holds the accumulators in their registers: GCC 12 otherwise computes all products first and spills.
-      for (__m256i& a : acc) asm volatile("" : "+x"(a));
+  // body(first, last) over runs of as many lines as a 16-bit sum bears, equally long.
+  template <class Body>
+  static void for_widenings(std::int64_t lines, const Body& body) {
+    const std::int64_t parts = (lines + lines_per_widening - 1) / lines_per_widening, each = (lines + parts - 1) / parts;
+    for (std::int64_t first = 0; first < lines; first += each) body(first, first + each < lines ? first + each : lines);
+  }
+
+  // Half a line by every token: 32 codes of each of the four planes.
+  template <int half, std::size_t tokens>
+  static void add_half(__m256i (&acc)[tokens], __m256i bytes, const std::int8_t* const (&x)[tokens], std::int64_t i) {
+    const __m256i three = _mm256_set1_epi8(3);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 64>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 128>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 192>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
+  }
+
+  // The inner loops are written as instructions because GCC 12 given intrinsics computes all products first and keeps
+  // accumulators in memory, and given addresses keeps dozens of offsets there, which takes nearly twice the time. x is
+  // memory that no caller writes in the same function.
+  template <int offset>
+  static void add_one(__m256i& acc, __m256i w, const std::int8_t* x, std::int64_t i) {
+    __m256i product;
+    asm volatile(
+        "vpmaddubsw %c[offset](%[x],%[i]), %[w], %[product]\n\t"
+        "vpaddw %[product], %[acc], %[acc]"
+        : [acc] "+x"(acc), [product] "=&x"(product)
+        : [w] "x"(w), [x] "r"(x), [i] "r"(i), [offset] "i"(offset));
+  }
+
+  template <std::size_t count>
+  static void widen(const __m256i (&acc)[count], __m256i (&sums)[count]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (std::size_t i = 0; i < count; ++i) sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(acc[i], ones));
+  }
+
+  template <std::size_t count>
+  static void sums_of(const __m256i (&sums)[count], std::int32_t* out) {
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const __m256i four =
+          _mm256_hadd_epi32(_mm256_hadd_epi32(sums[i], sums[i + 1]), _mm256_hadd_epi32(sums[i + 2], sums[i + 3]));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                       _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1)));
     }
+    for (; i < count; ++i) out[i] = sum_of(sums[i]);
   }
 };
 

@@ -7,7 +7,8 @@ namespace {
 
 struct Dot : SdotCodes {
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
+                       std::int32_t out[4][tokens]) {
     int32x4_t sums[4][tokens] = {};
     for (std::int64_t i = 0; i < cols; i += 16) {
       int8x16_t x[tokens];

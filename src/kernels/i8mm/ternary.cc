@@ -12,7 +12,8 @@ struct Matrix : SdotCodes {
   }
 
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
+                       std::int32_t out[4][tokens]) {
     constexpr int token_pairs = (tokens + 1) / 2;
     int32x4_t sums[2][token_pairs] = {};  // row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1
     for (std::int64_t i = 0; i < cols; i += 8) {

@@ -43,7 +43,8 @@ struct MultiplyAdd : SignedCodes {
 
   // code . q for 4 unpacked rows and `tokens` tokens, two rows at a time: the accumulators of four would not fit the registers.
   template <int tokens>
-  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q, std::int32_t out[4][tokens]) {
+  static void tile_dot(const std::int8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
+                       std::int32_t out[4][tokens]) {
     constexpr std::int64_t block = lines_per_widening * ternary_line_cols;
     for (int row = 0; row < 4; row += 2, codes += 2 * stride) {
       int32x4_t sums[2][tokens] = {};

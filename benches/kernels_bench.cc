@@ -143,21 +143,25 @@ void ternary_combine(benchmark::State& state, const KernelTable& table, double s
   rate(state, "dense B/s", static_cast<double>(weights.bytes_each));
 }
 
-void int8_scan(benchmark::State& state, const KernelTable& table) {
+void int8_scan(benchmark::State& state, const KernelTable& table, std::int64_t inputs) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   static Buffer rows = [] {
     Buffer buffer(static_cast<std::size_t>(n_vocab * n_embd));
     std::memset(buffer.data(), 3, buffer.size());  // zero pages would all be one page of memory
     return buffer;
   }();
-  std::vector<std::int16_t> x(n_embd, 1000);
-  std::vector<std::int32_t> y(n_vocab);
+  constexpr std::int64_t block = 64;
+  std::vector<std::int16_t> x(static_cast<std::size_t>(inputs * n_embd), 1000);
   for (auto _ : state) {
-    pool.split(n_vocab, 16, [&](std::int64_t begin, std::int64_t end) {
-      table.int8_scan(rows.as<std::int8_t>(), n_embd, begin, end, x.data(), y.data());
+    pool.split(n_vocab / block, 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<std::int32_t> y(static_cast<std::size_t>(inputs * block));
+      for (std::int64_t b = begin; b < end; ++b) {
+        table.int8_scan(rows.as<std::int8_t>(), n_embd, b * block, (b + 1) * block, x.data(), inputs, y.data(), block);
+      }
     });
   }
   rate(state, "B/s", static_cast<double>(rows.size()));
+  rate(state, "MAC/s", static_cast<double>(n_vocab * n_embd * inputs));
 }
 
 void read_memory(benchmark::State& state) {
@@ -213,7 +217,9 @@ int main(int argc, char** argv) {
       add("ternary_combine" + name + "/percent:" + std::to_string(percent),
           [=](benchmark::State& s) { ternary_combine(s, *table, percent / 100.0); });
     }
-    add("int8_scan" + name, [=](benchmark::State& s) { int8_scan(s, *table); });
+    for (const int inputs : {1, 8}) {
+      add("int8_scan" + name + "/inputs:" + std::to_string(inputs), [=](benchmark::State& s) { int8_scan(s, *table, inputs); });
+    }
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -81,8 +81,8 @@ bool HeadScan::quantise_row(const float* row, std::int64_t index, const KernelTa
   return true;
 }
 
-HeadScan::Input HeadScan::quantise_input(const float* x, Memory& memory) const {
-  memory.x.assign(static_cast<std::size_t>(padded_), 0);
+// `quantised` (padded) is zero at first.
+HeadScan::Input HeadScan::quantise_input(const float* x, std::int16_t* quantised) const {
   const double x_norm = norm(x, cols_);
   float largest = 0;
   for (std::int64_t c = 0; c < cols_; ++c) largest = std::max(largest, std::fabs(x[c]));
@@ -93,7 +93,7 @@ HeadScan::Input HeadScan::quantise_input(const float* x, Memory& memory) const {
   double error = 0;
   for (std::int64_t c = 0; c < cols_; ++c) {
     const float rounded = std::clamp(std::nearbyint(x[c] / scale), -most, most);
-    memory.x[static_cast<std::size_t>(c)] = static_cast<std::int16_t>(rounded);
+    quantised[c] = static_cast<std::int16_t>(rounded);
     const double left = static_cast<double>(x[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
     error += left * left;
   }
@@ -103,23 +103,22 @@ HeadScan::Input HeadScan::quantise_input(const float* x, Memory& memory) const {
   return {scale, rounded_up(x_norm + error), rounded_up(error + rounding * (x_norm + error)), true};
 }
 
-// Fills the memories' upper bounds and finds what each query's best logits reach. A block of rows is read from memory by the
-// first search and from a cache by the others.
-void HeadScan::scan(std::span<Search> searches, const KernelTable& kernels, ThreadPool& pool) const {
-  constexpr std::int64_t block = 64;
-  for (const Search& search : searches) {
-    search.memory->dots.resize(static_cast<std::size_t>(rows_)), search.memory->upper.resize(static_cast<std::size_t>(rows_));
-  }
-  const auto threads = static_cast<std::size_t>(pool.threads());
-  std::vector<std::vector<float>> best(threads * searches.size());  // heaps whose first is the least of the best
+// Fills the memories' upper bounds and finds what each query's best logits reach. `x` (searches, padded) are the inputs.
+void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, const KernelTable& kernels, ThreadPool& pool) const {
+  constexpr std::int64_t block = 64;  // rows whose sums stay in the first cache
+  for (const Search& search : searches) search.memory->upper.resize(static_cast<std::size_t>(rows_));
+  const auto threads = static_cast<std::size_t>(pool.threads()), count = searches.size();
+  std::vector<std::vector<float>> best(threads * count);  // heaps whose first is the least of the best
   pool.run([&](int part, int parts) {
     const auto [begin, end] = ThreadPool::part(rows_, block, part, parts);
+    std::vector<std::int32_t> dots(count * static_cast<std::size_t>(block));
     for (std::int64_t first = begin; first < end; first += block) {
       const std::int64_t last = std::min(first + block, end);
-      for (std::size_t s = 0; s < searches.size(); ++s) {
-        const Memory& memory = *searches[s].memory;
-        kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, memory.x.data(), searches[s].memory->dots.data());
-        keep_best(searches[s], first, last, best[s * threads + static_cast<std::size_t>(part)]);
+      kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count), dots.data(),
+                        block);
+      for (std::size_t s = 0; s < count; ++s) {
+        keep_best(searches[s], first, last, dots.data() + s * static_cast<std::size_t>(block),
+                  best[s * threads + static_cast<std::size_t>(part)]);
       }
     }
   });
@@ -135,10 +134,11 @@ void HeadScan::scan(std::span<Search> searches, const KernelTable& kernels, Thre
   }
 }
 
-void HeadScan::keep_best(Search& search, std::int64_t begin, std::int64_t end, std::vector<float>& lowest) const {
+void HeadScan::keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
+                         std::vector<float>& lowest) const {
   const Input& input = search.input;
   for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-    const float value = static_cast<float>(search.memory->dots[i]) * scales_[i] * input.scale;
+    const float value = static_cast<float>(*dots++) * scales_[i] * input.scale;
     const float bound = input.of_residual * residuals_[i] + input.of_norm * norms_[i];
     search.memory->upper[i] = value + bound;
     const float lower = value - bound;
@@ -183,13 +183,20 @@ std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const 
                                                     std::span<Memory> memory) const {
   std::vector<std::optional<LogitSet>> answers(queries.size());
   std::vector<Search> searches;
+  std::vector<std::int16_t> quantised;  // (searches, padded)
   for (std::size_t i = 0; i < queries.size(); ++i) {
     if (!is_answerable(queries[i])) continue;
-    const Input input = quantise_input(x + static_cast<std::int64_t>(i) * cols_, memory[i]);
-    if (input.finite) searches.push_back({&queries[i], &memory[i], input, i});
+    const std::size_t before = quantised.size();
+    quantised.resize(before + static_cast<std::size_t>(padded_));
+    const Input input = quantise_input(x + static_cast<std::int64_t>(i) * cols_, quantised.data() + before);
+    if (input.finite) {
+      searches.push_back({&queries[i], &memory[i], input, i});
+    } else {
+      quantised.resize(before);
+    }
   }
   if (searches.empty()) return answers;
-  scan(searches, kernels, pool);
+  scan(searches, quantised.data(), kernels, pool);
   for (const Search& search : searches) {
     if (!admit(search, pool)) continue;
     const std::vector<TokenId>& ids = search.memory->ids;

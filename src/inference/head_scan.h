@@ -32,10 +32,8 @@ class HeadScan {
 
   // What find() works with and answers one query from.
   struct Memory {
-    std::vector<std::int16_t> x;     // (padded columns)
-    std::vector<std::int32_t> dots;  // (rows)
-    std::vector<float> upper;        // (rows) no logit is above it
-    std::vector<TokenId> ids;        // of the last answer
+    std::vector<float> upper;  // (rows) no logit is above it
+    std::vector<TokenId> ids;  // of the last answer
     std::vector<float> values;
   };
 
@@ -51,9 +49,10 @@ class HeadScan {
   struct Input;   // an input in 16 bits, and what its rounding can change
   struct Search;  // one query on its way
   bool quantise_row(const float* row, std::int64_t index, const KernelTable& kernels);
-  Input quantise_input(const float* x, Memory& memory) const;
-  void scan(std::span<Search> searches, const KernelTable& kernels, ThreadPool& pool) const;
-  void keep_best(Search& search, std::int64_t begin, std::int64_t end, std::vector<float>& lowest) const;
+  Input quantise_input(const float* x, std::int16_t* quantised) const;
+  void scan(std::span<Search> searches, const std::int16_t* x, const KernelTable& kernels, ThreadPool& pool) const;
+  void keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
+                 std::vector<float>& lowest) const;
   bool admit(const Search& search, ThreadPool& pool) const;
   bool is_answerable(const LogitQuery& query) const;
 

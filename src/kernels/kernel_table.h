@@ -108,10 +108,10 @@ struct KernelTable {
   void (*dense_matmul)(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,
                        std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
 
-  // y[r] = rows[r] . x exactly, for rows [begin, end) of int8, `cols` apart; cols a multiple of 32. The caller bounds x so that
-  // no partial sum passes 31 bits.
+  // y[i * y_stride + r - begin] = rows[r] . x[i] exactly, for rows [begin, end) of int8 and `inputs` inputs, both `cols` apart;
+  // cols a multiple of 32. The caller bounds x so that no partial sum passes 31 bits.
   void (*int8_scan)(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-                    std::int32_t* y) noexcept;
+                    std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept;
 
   // What quantise() lost: sums over n elements of x^2 and of (x - q * step)^2.
   void (*quantisation_error)(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,

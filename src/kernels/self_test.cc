@@ -198,18 +198,19 @@ bool scan_agrees(const KernelTable& table) {
   bool same = true;
   for (const std::int64_t cols : {32, 96, 2560}) {
     Random random(static_cast<std::uint64_t>(cols));
-    const std::int64_t rows = 11;
+    const std::int64_t rows = 11, inputs = 6;
     const int most = static_cast<int>(std::min<std::int64_t>(32767, (std::int64_t{1} << 31) / (128 * cols) - 1));
     std::vector<std::int8_t> w(static_cast<std::size_t>(rows * cols));
-    std::vector<std::int16_t> x(static_cast<std::size_t>(cols));
+    std::vector<std::int16_t> x(static_cast<std::size_t>(inputs * cols));
     for (std::size_t i = 0; i < w.size(); ++i) {
       const bool extreme = i / static_cast<std::size_t>(cols) == 2;
       w[i] = static_cast<std::int8_t>(extreme ? -128 : random.below(256) - 128);
     }
     for (auto& value : x) value = static_cast<std::int16_t>(random.below(2) == 0 ? most : -random.below(most + 1));
     same = same && agrees(table, [&](const KernelTable& t) {
-             std::vector<std::int32_t> y(static_cast<std::size_t>(rows));
-             t.int8_scan(w.data(), cols, 1, rows, x.data(), y.data());
+             std::vector<std::int32_t> y(static_cast<std::size_t>((inputs + 1) * rows));
+             t.int8_scan(w.data(), cols, 1, rows, x.data(), inputs, y.data(), rows);
+             t.int8_scan(w.data(), cols, 1, rows, x.data() + cols, 1, y.data() + inputs * rows, rows);
              std::vector<float> halves;  // a float holds 24 bits
              for (const std::int32_t sum : y) {
                halves.push_back(static_cast<float>(sum >> 16)), halves.push_back(static_cast<float>(sum & 0xffff));

@@ -1,33 +1,59 @@
 // Dot products of int8 rows with 16-bit integers: bytes widened to 16 bits, products added in pairs to 32.
-#include <immintrin.h>
-
+#include "kernels/avx2/codes.h"
 #include "kernels/avx2/ops.h"
 #include "kernels/avx2/vector.h"
 
 namespace bitnet::avx2 {
 namespace {
 
-constexpr std::int64_t prefetch_bytes = 1024;
+constexpr std::int64_t bytes_ahead = 1024;
 
 __m256i widened(const std::int8_t* p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
 
-std::int32_t sum_of(__m256i v) {
-  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
-  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+// Adds 32 columns of a row times one input.
+void add_columns(__m256i& sum, __m256i low, __m256i high, const std::int16_t* x) {
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low, load(x)));
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high, load(x + 16)));
 }
 
+// Adds 16 columns of two rows times one input, which is loaded once; left to itself, GCC 12 loads it twice and keeps sums in
+// memory.
+void add_to_two(__m256i& sum0, __m256i& sum1, __m256i row0, __m256i row1, const std::int16_t* x) {
+  __m256i product0, product1;
+  asm("vmovdqu %[x], %[product1]\n\t"
+      "vpmaddwd %[product1], %[row0], %[product0]\n\t"
+      "vpmaddwd %[product1], %[row1], %[product1]\n\t"
+      "vpaddd %[product0], %[sum0], %[sum0]\n\t"
+      "vpaddd %[product1], %[sum1], %[sum1]"
+      : [sum0] "+x"(sum0), [sum1] "+x"(sum1), [product0] "=&x"(product0), [product1] "=&x"(product1)
+      : [row0] "x"(row0), [row1] "x"(row1), [x] "m"(*reinterpret_cast<const __m256i_u*>(x)));
+}
+
+// Two rows by `inputs` inputs: each row is widened once for all of them. The two rows behind come into the cache meanwhile.
+template <int inputs>
+void scan_two(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x, std::int32_t* y, std::int64_t y_stride) {
+  __m256i sums0[inputs] = {}, sums1[inputs] = {};
+  for (std::int64_t c = 0; c < cols; c += 32) {
+    const std::int8_t *row0 = rows + c, *row1 = row0 + cols;
+    prefetch(row0 + 2 * cols), prefetch(row1 + 2 * cols);
+    const __m256i low0 = widened(row0), high0 = widened(row0 + 16), low1 = widened(row1), high1 = widened(row1 + 16);
+    for (int i = 0; i < inputs; ++i) {
+      add_to_two(sums0[i], sums1[i], low0, low1, x + i * cols + c);
+      add_to_two(sums0[i], sums1[i], high0, high1, x + i * cols + c + 16);
+    }
+  }
+  for (int i = 0; i < inputs; ++i) y[i * y_stride] = sum_of(sums0[i]), y[i * y_stride + 1] = sum_of(sums1[i]);
+}
+
+// `count` rows by one input.
 template <int count>
 void scan_rows(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x, std::int32_t* y) {
   __m256i sums[count] = {};
   for (std::int64_t c = 0; c < cols; c += 32) {
-    const __m256i x0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + c));
-    const __m256i x1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + c + 16));
     for (int r = 0; r < count; ++r) {
       const std::int8_t* row = rows + r * cols + c;
-      _mm_prefetch(reinterpret_cast<const char*>(row + prefetch_bytes), _MM_HINT_T0);
-      sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(widened(row), x0));
-      sums[r] = _mm256_add_epi32(sums[r], _mm256_madd_epi16(widened(row + 16), x1));
+      prefetch(row + bytes_ahead);
+      add_columns(sums[r], widened(row), widened(row + 16), x + c);
     }
   }
   for (int r = 0; r < count; ++r) y[r] = sum_of(sums[r]);
@@ -36,10 +62,28 @@ void scan_rows(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x
 }  // namespace
 
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int32_t* y) noexcept {
-  std::int64_t r = begin;
-  for (; r + 4 <= end; r += 4) scan_rows<4>(rows + r * cols, cols, x, y + r);
-  for (; r < end; ++r) scan_rows<1>(rows + r * cols, cols, x, y + r);
+               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
+  for (std::int64_t r = begin; r < end;) {
+    const std::int8_t* row = rows + r * cols;
+    std::int32_t* out = y + r - begin;
+    const bool two = end - r >= 2;
+    std::int64_t i = 0;
+    // The rows come from the first cache after the first four inputs.
+    for (; two && i + 4 <= inputs; i += 4) scan_two<4>(row, cols, x + i * cols, out + i * y_stride, y_stride);
+    if (i == 0 && end - r >= 4) {
+      for (; i < inputs; ++i) scan_rows<4>(row, cols, x + i * cols, out + i * y_stride);
+      r += 4;
+      continue;
+    }
+    for (; i < inputs; ++i) {
+      if (two) {
+        scan_two<1>(row, cols, x + i * cols, out + i * y_stride, y_stride);
+      } else {
+        scan_rows<1>(row, cols, x + i * cols, out + i * y_stride);
+      }
+    }
+    r += two ? 2 : 1;
+  }
 }
 
 void quantisation_error(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,

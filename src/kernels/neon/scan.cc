@@ -24,10 +24,13 @@ void scan_rows(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x
 }  // namespace
 
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int32_t* y) noexcept {
-  std::int64_t r = begin;
-  for (; r + 4 <= end; r += 4) scan_rows<4>(rows + r * cols, cols, x, y + r);
-  for (; r < end; ++r) scan_rows<1>(rows + r * cols, cols, x, y + r);
+               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    std::int32_t* out = y + i * y_stride - begin;
+    std::int64_t r = begin;
+    for (; r + 4 <= end; r += 4) scan_rows<4>(rows + r * cols, cols, x + i * cols, out + r);
+    for (; r < end; ++r) scan_rows<1>(rows + r * cols, cols, x + i * cols, out + r);
+  }
 }
 
 }  // namespace bitnet::neon

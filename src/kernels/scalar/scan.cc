@@ -5,11 +5,13 @@
 namespace bitnet::scalar {
 
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int32_t* y) noexcept {
-  for (std::int64_t r = begin; r < end; ++r) {
-    std::int32_t sum = 0;
-    for (std::int64_t c = 0; c < cols; ++c) sum += rows[r * cols + c] * x[c];
-    y[r] = sum;
+               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      std::int32_t sum = 0;
+      for (std::int64_t c = 0; c < cols; ++c) sum += rows[r * cols + c] * x[i * cols + c];
+      y[i * y_stride + r - begin] = sum;
+    }
   }
 }
 

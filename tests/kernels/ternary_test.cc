@@ -5,7 +5,6 @@
 #include <random>
 #include <vector>
 
-#include "common/buffer.h"
 #include "common/checked.h"
 #include "kernels/dispatch.h"
 #include "kernels/ternary_layout.h"
@@ -71,11 +70,11 @@ TEST(TernaryMatmul, IsThePlainSum) {
         code = r < 2 ? static_cast<std::uint8_t>(2 * r) : static_cast<std::uint8_t>(random() % 3);
       pack_ternary_row(codes[static_cast<std::size_t>(r)].data(), cols, r, lines.data());
     }
-    Buffer q(static_cast<std::size_t>(most_tokens * padded));
+    std::vector<std::int8_t> q(static_cast<std::size_t>(most_tokens * padded));
     std::vector<std::int32_t> sums(static_cast<std::size_t>(most_tokens));
     for (std::int64_t t = 0; t < most_tokens; ++t) {
       for (std::int64_t c = 0; c < cols; ++c) {
-        auto& value = q.as<std::int8_t>()[t * padded + c];
+        auto& value = q[static_cast<std::size_t>(t * padded + c)];
         value = static_cast<std::int8_t>(t == 0 ? -128 : t == 1 ? 127 : static_cast<int>(random() % 255) - 127);
         sums[static_cast<std::size_t>(t)] += value;
       }
@@ -85,7 +84,7 @@ TEST(TernaryMatmul, IsThePlainSum) {
       for (const auto& row : codes) {
         std::int32_t sum = 0;
         for (std::int64_t c = 0; c < cols; ++c)
-          sum += (row[static_cast<std::size_t>(c)] - 1) * q.as<std::int8_t>()[t * padded + c];
+          sum += (row[static_cast<std::size_t>(c)] - 1) * q[static_cast<std::size_t>(t * padded + c)];
         wanted.push_back(static_cast<float>(sum));
       }
     }
@@ -93,10 +92,9 @@ TEST(TernaryMatmul, IsThePlainSum) {
     for (const KernelTable* table : kernel_tables()) {
       for (const std::int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 19}) {
         std::vector<float> y(static_cast<std::size_t>(tokens * rows));
-        Buffer scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
+        std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(padded, 1)));
         table->ternary_matmul({lines.data(), w_scales.data(), rows, padded}, 0, rows,
-                              {q.as<std::int8_t>(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows,
-                              scratch.data());
+                              {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.data());
         ASSERT_TRUE(std::equal(y.begin(), y.end(), wanted.begin()))
             << table->name << ": " << cols << " columns, " << tokens << " tokens";
       }

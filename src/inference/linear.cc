@@ -33,7 +33,7 @@ void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& po
   part.bytes = Buffer(static_cast<std::size_t>(ternary_lines_bytes(rows, cols_)));
   part.scales.assign(static_cast<std::size_t>(rows), scale);
   auto* lines = part.bytes.as<std::uint8_t>();
-  pool.split(rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  pool.split(rows, 16, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols_));
     for (std::int64_t r = begin; r < end; ++r) {
       unpack_row(weight.view, weight.name, r, codes.data());
@@ -55,7 +55,7 @@ void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
   Part part;
   part.first_row = rows_, part.rows = rows;
   part.bytes = Buffer(weight.view.bytes.size());
-  pool.split(rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  pool.split(rows, 16, [&](std::int64_t begin, std::int64_t end) {
     std::memcpy(part.bytes.data() + begin * row_bytes, weight.view.bytes.data() + begin * row_bytes,
                 static_cast<std::size_t>((end - begin) * row_bytes));
   });

@@ -1,4 +1,4 @@
-// How fast is each kernel, in bytes of weights or multiply-adds a second, beside what the machine's memory gives?
+// How fast is each kernel, in bytes of weights or cache, or multiply-adds a second, beside what the machine's memory gives?
 //
 // bitnet-kernels-bench [Google Benchmark's flags]. Shapes are the 2B model's. Weights rotate through more memory than the
 // caches hold, as a model's layers do. Names: kernel/table/.../threads:N.
@@ -7,11 +7,13 @@
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
 #include "common/buffer.h"
 #include "common/thread_pool.h"
+#include "inference/attention.h"
 #include "inference/engine.h"
 #include "kernels/dispatch.h"
 #include "kernels/ternary_layout.h"
@@ -164,6 +166,42 @@ void int8_scan(benchmark::State& state, const KernelTable& table, std::int64_t i
   rate(state, "MAC/s", static_cast<double>(n_vocab * n_embd * inputs));
 }
 
+// `tokens` tokens behind `depth` others, group of four heads to each of five kv heads, through more layers than the caches
+// hold.
+void attend(benchmark::State& state, const KernelTable& table, KvType type, std::int64_t depth, std::int64_t tokens) {
+  constexpr std::int64_t heads = 20, kv_heads = 5, head_dim = 128;
+  const std::int64_t layers = tokens == 1 ? 30 : 2, positions = depth + tokens;
+  ModelConfig config;
+  config.n_head = heads, config.n_head_kv = kv_heads, config.head_dim = head_dim;
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  KvCache cache(type, layers, kv_heads, head_dim, positions);
+  cache.reserve(positions);
+  std::mt19937 random(3);
+  std::vector<float> row(4096);
+  for (float& x : row) x = static_cast<float>(random()) * 0x1p-32f - 0.5f;
+  const auto some = [&] { return row.data() + random() % (row.size() - 4 * head_dim); };
+  for (std::int64_t i = 0; i < layers * kv_heads * positions; ++i) {
+    const KvChunk chunk = cache.chunk(i / kv_heads / positions, i / positions % kv_heads, i % positions / kv_chunk_positions);
+    table.kv_store(type, some(), some(), head_dim, chunk, i % positions % kv_chunk_positions);
+  }
+  std::vector<BatchToken> batch;
+  for (std::int64_t t = 0; t < tokens; ++t) batch.push_back({0, &cache, depth + t});
+  Attention attention(config, table, pool, tokens);
+  attention.begin(batch);
+  for (std::int64_t i = 0; i < kv_heads * tokens; ++i)
+    std::copy_n(some(), 4 * head_dim, attention.queries(i / tokens, i % tokens));
+  std::vector<Buffer> scratch;
+  for (int i = 0; i < pool.threads(); ++i) scratch.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(0, head_dim)));
+  std::vector<float> out(static_cast<std::size_t>(tokens * heads * head_dim));
+  std::int64_t layer = 0;
+  for (auto _ : state) attention.run(layer++ % layers, scratch, out.data());
+  if (tokens == 1)
+    rate(state, "B/s",
+         static_cast<double>(positions) * static_cast<double>(KvCache::bytes_per_position(type, 1, kv_heads, head_dim)));
+  rate(state, "MAC/s",
+       static_cast<double>(heads * 2 * head_dim) * static_cast<double>(tokens * depth + tokens * (tokens + 1) / 2));
+}
+
 void read_memory(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   double best = 0;
@@ -219,6 +257,11 @@ int main(int argc, char** argv) {
     }
     for (const int inputs : {1, 8}) {
       add("int8_scan" + name + "/inputs:" + std::to_string(inputs), [=](benchmark::State& s) { int8_scan(s, *table, inputs); });
+    }
+    for (const auto& [type, kv] : {std::pair{KvType::f32, "f32"}, {KvType::f16, "f16"}, {KvType::int8, "int8"}}) {
+      const KvType kv_type = type;
+      add("attend" + name + "/" + kv + "/decode_at:4096", [=](benchmark::State& s) { attend(s, *table, kv_type, 4095, 1); });
+      add("attend" + name + "/" + kv + "/prefill:512", [=](benchmark::State& s) { attend(s, *table, kv_type, 0, 512); });
     }
   }
   benchmark::Initialize(&argc, argv);

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
 #include "common/checked.h"
 #include "kernels/elementary.h"
@@ -18,7 +17,11 @@ Buffer floats(std::int64_t n) { return Buffer(static_cast<std::size_t>(n) * size
 }  // namespace
 
 Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels, ThreadPool& pool, std::int64_t max_tokens)
-    : model_(model), kernels_(kernels), pool_(pool), max_tokens_(max_tokens) {
+    : model_(model),
+      kernels_(kernels),
+      pool_(pool),
+      max_tokens_(max_tokens),
+      attention_(model.config, kernels, pool, max_tokens) {
   const ModelConfig& c = model.config;
   const std::int64_t attention_width = c.n_head * c.head_dim, qkv_width = (c.n_head + 2 * c.n_head_kv) * c.head_dim;
   const std::int64_t widest_input = std::max({c.n_embd, attention_width, c.n_ff});
@@ -38,10 +41,6 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
   quantised_sums_ = floats(max_tokens);
   cos_ = floats(max_tokens * c.rope_dim / 2);
   sin_ = floats(max_tokens * c.rope_dim / 2);
-  queries_ = floats(max_tokens * attention_width);
-  attended_ = floats(max_tokens * attention_width);
-  attention_max_ = floats(max_tokens * c.n_head);
-  attention_sum_ = floats(max_tokens * c.n_head);
   hidden_ = floats(max_tokens * std::max(attention_width, c.n_ff));
   logits_ = floats(std::min(head_rows, max_tokens) * c.n_vocab);
 }
@@ -58,9 +57,10 @@ void Transformer::each_token(const Body& body) {
 void Transformer::forward(std::span<const BatchToken> batch) {
   batch_ = batch;
   tokens_ = static_cast<std::int64_t>(batch.size());
+  attention_.begin(batch);
   embed();
   for (std::size_t i = 0; i < model_.layers.size(); ++i) {
-    attention(model_.layers[i], static_cast<std::int64_t>(i));
+    attend(model_.layers[i], static_cast<std::int64_t>(i));
     feed_forward(model_.layers[i]);
   }
 }
@@ -100,7 +100,7 @@ LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::ve
           {quantised_.as<std::int8_t>(), quantised_scales_.as<float>(), quantised_sums_.as<std::int32_t>(), tokens_, padded}};
 }
 
-void Transformer::attention(const PreparedLayer& layer, std::int64_t index) {
+void Transformer::attend(const PreparedLayer& layer, std::int64_t index) {
   const ModelConfig& c = model_.config;
   float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
   const std::int64_t width = c.n_head * c.head_dim;
@@ -108,7 +108,7 @@ void Transformer::attention(const PreparedLayer& layer, std::int64_t index) {
   multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), kernels_, pool_,
            scratch_);
   each_token([&](std::int64_t t) { store_and_rotate(index, t); });
-  attend_layer(index);
+  attention_.run(index, scratch_, hidden);
   multiply(layer.attn_output, normalise(hidden, width, layer.attn_sub_norm, layer.attn_output), tokens_, projected, c.n_embd,
            kernels_, pool_, scratch_);
   each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
@@ -212,64 +212,8 @@ void Transformer::store_and_rotate(std::int64_t layer, std::int64_t token) {
     const KvChunk chunk = at.cache->chunk(layer, h, at.position / kv_chunk_positions);
     kernels_.kv_store(at.cache->type(), k + h * c.head_dim, v + h * c.head_dim, c.head_dim, chunk,
                       at.position % kv_chunk_positions);
-    std::memcpy(queries_.as<float>() + (h * tokens_ + token) * group * c.head_dim, q + h * group * c.head_dim,
+    std::memcpy(attention_.queries(h, token), q + h * group * c.head_dim,
                 static_cast<std::size_t>(group * c.head_dim) * sizeof(float));
-  }
-}
-
-// Work is cut into (kv head, run of queries) and taken by whichever thread is free: causal rows cost unequal time, and no
-// result depends on who computes it.
-void Transformer::attend_layer(std::int64_t layer) {
-  const ModelConfig& c = model_.config;
-  const std::int64_t group = c.n_head / c.n_head_kv, queries = tokens_ * group;  // per kv head
-  std::fill_n(attention_max_.as<float>(), c.n_head * tokens_, -std::numeric_limits<float>::infinity());
-  std::fill_n(attention_sum_.as<float>(), c.n_head * tokens_, 0.0f);
-  std::fill_n(attended_.as<float>(), c.n_head * tokens_ * c.head_dim, 0.0f);
-
-  const std::int64_t wanted = 4 * pool_.threads();  // pieces of work, so that the last ones even out
-  const std::int64_t block = std::clamp<std::int64_t>(queries * c.n_head_kv / wanted, 1, kv_chunk_positions);
-  const std::int64_t blocks = ceil_div(queries, block);
-  std::atomic<std::int64_t> next{0};
-  pool_.run([&](int thread, int) {
-    for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < blocks * c.n_head_kv;) {
-      const std::int64_t first = i % blocks * block;
-      attend_queries(layer, i / blocks, first, std::min(block, queries - first),
-                     scratch_[static_cast<std::size_t>(thread)].data());
-    }
-  });
-}
-
-// Queries [first, first + count) of one kv head in the order (token, head of the group), over all chunks that they see.
-void Transformer::attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count,
-                                 std::byte* scratch) {
-  const ModelConfig& c = model_.config;
-  const std::int64_t group = c.n_head / c.n_head_kv;
-  std::int32_t visible[kv_chunk_positions];
-  while (count > 0) {  // a run of queries of one sequence
-    KvCache* cache = batch_[static_cast<std::size_t>(first / group)].cache;
-    const auto position = [&](std::int64_t query) { return batch_[static_cast<std::size_t>(query / group)].position; };
-    std::int64_t run = 1;
-    while (run < count && batch_[static_cast<std::size_t>((first + run) / group)].cache == cache) ++run;
-
-    const std::int64_t row = kv_head * tokens_ * group + first;
-    const float* q = queries_.as<float>() + row * c.head_dim;
-    float* out = attended_.as<float>() + row * c.head_dim;
-    const AttentionState state{attention_max_.as<float>() + row, attention_sum_.as<float>() + row, out};
-    const std::int64_t last = position(first + run - 1) / kv_chunk_positions;
-    for (std::int64_t chunk = 0; chunk <= last; ++chunk) {
-      for (std::int64_t i = 0; i < run; ++i) {
-        const std::int64_t seen = position(first + i) + 1 - chunk * kv_chunk_positions;
-        visible[i] = static_cast<std::int32_t>(std::clamp<std::int64_t>(seen, 0, kv_chunk_positions));
-      }
-      kernels_.attend(cache->type(), cache->chunk(layer, kv_head, chunk), q, run, visible, c.head_dim, state, scratch);
-    }
-    for (std::int64_t i = 0; i < run; ++i) {
-      const std::int64_t token = (first + i) / group, head = kv_head * group + (first + i) % group;
-      float* to = hidden_.as<float>() + (token * c.n_head + head) * c.head_dim;
-      std::memcpy(to, out + i * c.head_dim, static_cast<std::size_t>(c.head_dim) * sizeof(float));
-      kernels_.scale(to, 1.0f / state.sum[i], c.head_dim);
-    }
-    first += run, count -= run;
   }
 }
 

@@ -7,18 +7,11 @@
 
 #include "common/buffer.h"
 #include "common/thread_pool.h"
+#include "inference/attention.h"
 #include "inference/hidden_zeros.h"
-#include "inference/kv_cache.h"
 #include "inference/prepare.h"
 
 namespace bitnet {
-
-// Tokens of one sequence stand together, in order of position; positions before the batch's first are in the cache already.
-struct BatchToken {
-  std::int32_t id;  // in [0, n_vocab)
-  KvCache* cache;   // reserved up to this position
-  std::int64_t position;
-};
 
 // Keeps a reference to the model, the kernels and the pool. Not thread
 // safe.
@@ -45,14 +38,12 @@ class Transformer {
 
  private:
   void embed();
-  void attention(const PreparedLayer& layer, std::int64_t index);
+  void attend(const PreparedLayer& layer, std::int64_t index);
   void feed_forward(const PreparedLayer& layer);
   void hidden_of_one(const PreparedLayer& layer, const LinearInput& in);
   void hidden_of_many(const PreparedLayer& layer, const LinearInput& in);
   bool add_down_columns(const PreparedLayer& layer, const QuantisedRows& in);
   void store_and_rotate(std::int64_t layer, std::int64_t token);
-  void attend_layer(std::int64_t layer);
-  void attend_queries(std::int64_t layer, std::int64_t kv_head, std::int64_t first, std::int64_t count, std::byte* scratch);
   void normalise_for_head(std::int64_t first, std::int64_t count);  // into normed_, from its first row on
   LinearInput normalise(const float* x, std::int64_t n, const std::vector<float>& gain, const Linear& next);
   template <class Body>
@@ -63,6 +54,7 @@ class Transformer {
   ThreadPool& pool_;
   std::int64_t max_tokens_, tokens_ = 0;
   std::span<const BatchToken> batch_;
+  Attention attention_;
   std::vector<Buffer> scratch_;                           // one per thread
   std::vector<RowTable::Rows> rows_;                      // one per thread
   Buffer x_;                                              // (tokens, n_embd) the residual stream
@@ -70,8 +62,6 @@ class Transformer {
   Buffer normed_;                                         // (tokens, widest input) float32 input of dense matmuls
   Buffer quantised_, quantised_scales_, quantised_sums_;  // (tokens, widest input), (tokens), (tokens)
   Buffer cos_, sin_;                                      // (tokens, rope_dim / 2)
-  Buffer queries_, attended_;                             // (n_head_kv, tokens, n_head / n_head_kv, head_dim)
-  Buffer attention_max_, attention_sum_;                  // (n_head_kv, tokens, n_head / n_head_kv)
   Buffer hidden_;                                         // (tokens, n_head * head_dim or n_ff)
   std::vector<std::int32_t> picked_;                      // (n_ff) rows of up, or columns of down; each thread has its part
   std::vector<std::vector<std::int32_t>> down_sums_;      // per thread (n_embd rounded up to lines)

@@ -16,6 +16,7 @@ namespace bitnet {
 constexpr std::int64_t ternary_line_cols = 256;  // weights in one 64-byte line
 constexpr std::int64_t ternary_line_bytes = 64;
 constexpr std::int64_t kv_chunk_positions = 64;  // positions per attention chunk
+constexpr std::int64_t attention_block = 64;     // queries that attend() takes at a time
 
 // Ternary weights in the internal layout. A 64-byte line holds 256 consecutive weights of one row: weight 64p + b is bits 2p,
 // 2p+1 of byte b, as code = weight + 1.
@@ -51,10 +52,10 @@ struct KvChunk {
   float* value_scales;  // (64), int8 only
 };
 
-// Softmax-weighted values of some queries over the positions seen so far; merged chunk by chunk.
+// Softmax-weighted values of some queries over some positions.
 struct AttentionState {
-  float* max;  // (queries) largest score, -infinity at first
-  float* sum;  // (queries) of exp(score - max)
+  float* max;  // (queries) largest score, -infinity over no position
+  float* sum;  // (queries) of exp(score - max), 0 over no position
   float* out;  // (queries, head_dim) of exp(score - max) * value
 };
 
@@ -74,7 +75,7 @@ static constexpr std::int64_t ternary_panel_rows(std::int64_t cols) {
 static constexpr std::int64_t kernel_scratch_bytes(std::int64_t cols, std::int64_t head_dim) {
   // Fewer columns may make more rows: the most bytes of both.
   const std::int64_t panel = 16 * (cols + ternary_line_cols), most = 192 << 10, matmul = panel > most ? panel : most;
-  const std::int64_t attend = (8 * kv_chunk_positions + 64) * (head_dim + 64);
+  const std::int64_t attend = 4 * kv_chunk_positions * (3 * head_dim + attention_block + 16);
   return matmul > attend ? matmul : attend;
 }
 
@@ -128,10 +129,14 @@ struct KernelTable {
   void (*kv_store)(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
                    std::int64_t slot) noexcept;
 
-  // Merges one chunk into the state of each query: query i (q[i], already scaled) sees the chunk's first visible[i] positions
-  // (0..64).
-  void (*attend)(KvType type, const KvChunk& chunk, const float* q, std::int64_t queries, const std::int32_t* visible,
-                 std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
+  // The state of each query over the first visible[i] positions (0 to 64 * count) of `count` chunks that follow each other, at
+  // least one: q[i] is already scaled, and each chunk's state is merged into that of the chunks before it.
+  void (*attend)(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
+                 const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
+
+  // Adds the positions of `from` to those of `into`, query by query; nothing where `from` is over no position.
+  void (*merge_states)(const AttentionState& into, const AttentionState& from, std::int64_t queries,
+                       std::int64_t head_dim) noexcept;
 
   // y = activation(gate) * up over n elements; y may be either input.
   void (*gate)(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept;

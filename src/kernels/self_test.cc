@@ -237,32 +237,48 @@ bool errors_agree(const KernelTable& table) {
   return same;
 }
 
+// Few queries and many; runs of equal and of growing visibility, none and all; one more chunk than the last ones see.
 bool attention_agrees(const KernelTable& table) {
   bool same = true;
+  constexpr std::int64_t chunk_count = 3, positions = chunk_count * kv_chunk_positions;
   for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
-    for (const std::int64_t head_dim : {32, 96, 100, 128}) {
+    for (const std::int64_t head_dim : {8, 32, 96, 100, 128}) {
       Random random(static_cast<std::uint64_t>(head_dim));
-      const std::vector<float> keys = random.reals(kv_chunk_positions * head_dim),
-                               values = random.reals(kv_chunk_positions * head_dim);
-      const std::vector<float> q = random.reals(4 * head_dim);
-      same = same && agrees(table, [&](const KernelTable& t) {
-               const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
-               std::vector<float> key_memory(n), value_memory(n), key_scales(64), value_scales(64);
-               const KvChunk chunk{reinterpret_cast<std::byte*>(key_memory.data()),
-                                   reinterpret_cast<std::byte*>(value_memory.data()), key_scales.data(), value_scales.data()};
-               for (std::int64_t j = 0; j < kv_chunk_positions; ++j) {
-                 t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim, chunk, j);
-               }
-               std::vector<float> state(static_cast<std::size_t>(4 * (head_dim + 2)));
-               for (int i = 0; i < 4; ++i) state[static_cast<std::size_t>(i)] = -std::numeric_limits<float>::infinity();
-               const std::int32_t visible[2][4] = {{64, 64, 64, 17}, {0, 1, 33, 64}};
-               Scratch scratch;
-               for (const auto& seen : visible) {
-                 t.attend(type, chunk, q.data(), 4, seen, head_dim, {state.data(), state.data() + 4, state.data() + 8},
-                          scratch.get());
-               }
-               return state;
-             });
+      const std::vector<float> keys = random.reals(positions * head_dim), values = random.reals(positions * head_dim);
+      for (const std::int64_t queries : {1, 4, 7, 31, 66}) {
+        const std::vector<float> q = random.reals(queries * head_dim);
+        std::vector<std::int32_t> visible;
+        for (std::int64_t i = 0; i < queries; ++i) {
+          const std::int64_t steps[] = {positions, 2 * i, 60 + i / 4, 128};
+          visible.push_back(static_cast<std::int32_t>(steps[i / 4 % 4]));
+        }
+        same =
+            same && agrees(table, [&](const KernelTable& t) {
+              const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
+              std::vector<float> memory(chunk_count * (2 * n + 2 * kv_chunk_positions));
+              std::vector<KvChunk> chunks;
+              for (std::size_t c = 0; c < chunk_count; ++c) {
+                float* at = memory.data() + c * (2 * n + 2 * kv_chunk_positions);
+                chunks.push_back({reinterpret_cast<std::byte*>(at), reinterpret_cast<std::byte*>(at + n), at + 2 * n,
+                                  at + 2 * n + kv_chunk_positions});
+              }
+              for (std::int64_t j = 0; j < positions; ++j) {
+                t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim,
+                           chunks[static_cast<std::size_t>(j / kv_chunk_positions)], j % kv_chunk_positions);
+              }
+              std::vector<float> states(static_cast<std::size_t>(2 * queries * (head_dim + 2)));
+              const auto state = [&](std::int64_t which) -> AttentionState {
+                float* at = states.data() + which * queries * (head_dim + 2);
+                return {at, at + queries, at + 2 * queries};
+              };
+              Scratch scratch;
+              t.attend(type, chunks.data(), chunk_count, q.data(), queries, visible.data(), head_dim, state(0), scratch.get());
+              t.attend(type, chunks.data() + 1, 1, q.data(), queries, std::vector<std::int32_t>(q.size(), 17).data(), head_dim,
+                       state(1), scratch.get());
+              t.merge_states(state(1), state(0), queries, head_dim);
+              return states;
+            });
+      }
     }
   }
   return same;

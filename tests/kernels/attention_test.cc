@@ -1,8 +1,8 @@
-// Chunked attention against a plain softmax in double precision.
+// Attention over chunks and spans against a plain softmax in double precision.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <random>
 #include <vector>
 
@@ -39,21 +39,32 @@ struct Problem {
     return out;
   }
 
+  // Two spans, each of some chunks, merged.
   std::vector<float> run(const KernelTable& table, KvType type) const {
     const auto n = static_cast<std::size_t>(head_dim * kv_chunk_positions);
-    std::vector<float> out(static_cast<std::size_t>(head_dim));
-    float max = -std::numeric_limits<float>::infinity(), sum = 0;
+    const std::int64_t count = (positions + kv_chunk_positions - 1) / kv_chunk_positions;
+    std::vector<std::vector<float>> memory;
+    std::vector<KvChunk> chunks;
+    for (std::int64_t c = 0; c < count; ++c) {
+      float* at = memory.emplace_back(2 * n + 2 * kv_chunk_positions).data();
+      chunks.push_back({reinterpret_cast<std::byte*>(at), reinterpret_cast<std::byte*>(at + n), at + 2 * n,
+                        at + 2 * n + kv_chunk_positions});
+    }
+    for (std::int64_t j = 0; j < positions; ++j) {
+      table.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim,
+                     chunks[static_cast<std::size_t>(j / kv_chunk_positions)], j % kv_chunk_positions);
+    }
+    std::vector<float> out(static_cast<std::size_t>(head_dim)), other(out.size());
+    float max, sum, other_max, other_sum;
+    const AttentionState state{&max, &sum, out.data()}, second{&other_max, &other_sum, other.data()};
     std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(0, head_dim)));
-    for (std::int64_t first = 0; first < positions; first += kv_chunk_positions) {
-      std::vector<float> keys_memory(n), values_memory(n), key_scales(64), value_scales(64);
-      const KvChunk chunk{reinterpret_cast<std::byte*>(keys_memory.data()), reinterpret_cast<std::byte*>(values_memory.data()),
-                          key_scales.data(), value_scales.data()};
-      const std::int64_t count = std::min(positions - first, kv_chunk_positions);
-      for (std::int64_t j = 0; j < count; ++j) {
-        table.kv_store(type, keys.data() + (first + j) * head_dim, values.data() + (first + j) * head_dim, head_dim, chunk, j);
-      }
-      const auto visible = static_cast<std::int32_t>(count);
-      table.attend(type, chunk, q.data(), 1, &visible, head_dim, {&max, &sum, out.data()}, scratch.data());
+    const std::int64_t first = (count + 1) / 2;
+    const auto before = static_cast<std::int32_t>(std::min(positions, first * kv_chunk_positions));
+    const auto after = static_cast<std::int32_t>(positions - before);
+    table.attend(type, chunks.data(), first, q.data(), 1, &before, head_dim, state, scratch.data());
+    if (after > 0) {
+      table.attend(type, chunks.data() + first, count - first, q.data(), 1, &after, head_dim, second, scratch.data());
+      table.merge_states(state, second, 1, head_dim);
     }
     for (float& x : out) x /= sum;
     return out;

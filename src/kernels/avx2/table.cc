@@ -19,6 +19,7 @@ const KernelTable& avx2_table() {
       .rope = avx2::rope,
       .kv_store = avx2::kv_store,
       .attend = avx2::attend,
+      .merge_states = avx2::merge_states,
       .gate = avx2::gate,
       .add = avx2::add,
       .scale = avx2::scale,

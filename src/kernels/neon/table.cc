@@ -20,6 +20,7 @@ const KernelTable& neon_table() {
       .rope = neon::rope,
       .kv_store = neon::kv_store,
       .attend = neon::attend,
+      .merge_states = neon::merge_states,
       .gate = neon::gate,
       .add = neon::add,
       .scale = neon::scale,

@@ -1,4 +1,4 @@
-// Attention over one chunk of positions, and storing keys and values: the definition.
+// Attention over chunks of positions, and storing keys and values: the definition.
 #include "common/half.h"
 #include "kernels/lanes.h"
 #include "kernels/scalar/exp.h"
@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::int64_t positions = kv_chunk_positions;
 
-float load(KvType type, const std::byte* data, std::int64_t i, float scale) {
+// Element i as it is stored; int8 without its scale, which is one per position.
+float load(KvType type, const std::byte* data, std::int64_t i) {
   switch (type) {
     case KvType::f32:
       return reinterpret_cast<const float*>(data)[i];
@@ -18,7 +19,7 @@ float load(KvType type, const std::byte* data, std::int64_t i, float scale) {
     case KvType::int8:
       break;
   }
-  return static_cast<float>(reinterpret_cast<const std::int8_t*>(data)[i]) * scale;
+  return static_cast<float>(reinterpret_cast<const std::int8_t*>(data)[i]);
 }
 
 // Writes vector (n) with a stride; int8 by its own scale max|x| / 127 (0 for a zero vector), which is returned.
@@ -48,33 +49,29 @@ float store(KvType type, const float* vector, std::int64_t n, std::byte* data, s
   return absmax < 1e-30f ? 0.0f : absmax / 127.0f;
 }
 
-// One query over the first `visible` positions. Scores add over head_dim in order, values over positions in order.
-void attend_one(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim,
-                float& state_max, float& state_sum, float* state_out, float* values) {
+// One query over one chunk's first `visible` positions, at least one. Scores add over head_dim in order, values over positions
+// in order; an int8 key's scale multiplies its score, a value's scale its weight.
+void attend_chunk(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim, float& max,
+                  float& sum, float* values) {
   float p[positions] = {};
   for (std::int64_t j = 0; j < visible; ++j) {
-    const float key_scale = type == KvType::int8 ? chunk.key_scales[j] : 1.0f;
     float score = 0.0f;
-    for (std::int64_t d = 0; d < head_dim; ++d) score += q[d] * load(type, chunk.keys, d * positions + j, key_scale);
-    p[j] = score;
+    for (std::int64_t d = 0; d < head_dim; ++d) score += q[d] * load(type, chunk.keys, d * positions + j);
+    p[j] = type == KvType::int8 ? score * chunk.key_scales[j] : score;
   }
-  float max = p[0];
+  max = p[0];
   for (std::int64_t j = 1; j < visible; ++j) max = p[j] > max ? p[j] : max;
   float lanes[float_lanes] = {};
   for (std::int64_t j = 0; j < visible; ++j) {
     p[j] = exp(p[j] - max);
     lanes[j % float_lanes] += p[j];
+    if (type == KvType::int8) p[j] *= chunk.value_scales[j];
   }
+  sum = lane_sum(lanes);
   for (std::int64_t d = 0; d < head_dim; ++d) values[d] = 0.0f;
   for (std::int64_t j = 0; j < visible; ++j) {
-    const float value_scale = type == KvType::int8 ? chunk.value_scales[j] : 1.0f;
-    for (std::int64_t d = 0; d < head_dim; ++d) values[d] += p[j] * load(type, chunk.values, j * head_dim + d, value_scale);
+    for (std::int64_t d = 0; d < head_dim; ++d) values[d] += p[j] * load(type, chunk.values, j * head_dim + d);
   }
-  const float merged = max > state_max ? max : state_max;
-  const float keep = exp(state_max - merged), take = exp(max - merged);
-  state_max = merged;
-  state_sum = state_sum * keep + lane_sum(lanes) * take;
-  for (std::int64_t d = 0; d < head_dim; ++d) state_out[d] = state_out[d] * keep + values[d] * take;
 }
 
 }  // namespace
@@ -86,13 +83,36 @@ void kv_store(KvType type, const float* key, const float* value, std::int64_t he
   if (type == KvType::int8) chunk.key_scales[slot] = key_scale, chunk.value_scales[slot] = value_scale;
 }
 
-void attend(KvType type, const KvChunk& chunk, const float* q, std::int64_t queries, const std::int32_t* visible,
-            std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept {
+void attend(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
+            const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept {
   auto* values = reinterpret_cast<float*>(scratch);  // (head_dim)
   for (std::int64_t i = 0; i < queries; ++i) {
-    if (visible[i] == 0) continue;
-    attend_one(type, chunk, q + i * head_dim, visible[i], head_dim, state.max[i], state.sum[i], state.out + i * head_dim,
-               values);
+    const AttentionState one{state.max + i, state.sum + i, state.out + i * head_dim};
+    *one.max = -__builtin_inff(), *one.sum = 0.0f;
+    for (std::int64_t d = 0; d < head_dim; ++d) one.out[d] = 0.0f;
+    for (std::int64_t c = 0; c < count && c * positions < visible[i]; ++c) {
+      const std::int64_t left = visible[i] - c * positions, seen = left < positions ? left : positions;
+      if (c == 0) {
+        attend_chunk(type, chunks[c], q + i * head_dim, seen, head_dim, *one.max, *one.sum, one.out);
+        continue;
+      }
+      float max, sum;
+      attend_chunk(type, chunks[c], q + i * head_dim, seen, head_dim, max, sum, values);
+      merge_states(one, {&max, &sum, values}, 1, head_dim);
+    }
+  }
+}
+
+void merge_states(const AttentionState& into, const AttentionState& from, std::int64_t queries,
+                  std::int64_t head_dim) noexcept {
+  for (std::int64_t i = 0; i < queries; ++i) {
+    if (from.sum[i] == 0.0f) continue;
+    const float merged = from.max[i] > into.max[i] ? from.max[i] : into.max[i];
+    const float keep = exp(into.max[i] - merged), take = exp(from.max[i] - merged);
+    into.max[i] = merged;
+    into.sum[i] = into.sum[i] * keep + from.sum[i] * take;
+    float* out = into.out + i * head_dim;
+    for (std::int64_t d = 0; d < head_dim; ++d) out[d] = out[d] * keep + from.out[i * head_dim + d] * take;
   }
 }
 

@@ -19,6 +19,7 @@ const KernelTable& scalar_table() {
       .rope = scalar::rope,
       .kv_store = scalar::kv_store,
       .attend = scalar::attend,
+      .merge_states = scalar::merge_states,
       .gate = scalar::gate,
       .add = scalar::add,
       .scale = scalar::scale,

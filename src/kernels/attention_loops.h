@@ -1,9 +1,10 @@
 // The loops of attention that every vector instruction set shares; what differs is the Vector.
 //
 // Scores and values are both small matrix products, sums[r] = sum over k of a[r][k] * b[k], in register tiles of a few rows by
-// sixteen columns: for scores a is the queries and b the transposed keys, for values a is the softmax and b the values. A few
-// queries read keys and values as they are stored and convert them in registers; more of them convert each chunk once, into
-// panels of sixteen columns that stay in L1. A Vector has
+// sixteen columns: for scores a is the queries and b the transposed keys, for values a is the softmax and b the values. What
+// one tile holds reads keys and values as they are stored and converts them in registers; more queries convert each chunk once,
+// into panels of sixteen columns that stay in L1. A Vector has
+//   tile_rows                                               of the largest register tile
 //   Lanes                                                   sixteen floats
 //   zero(), splat(x), load(float*), store(float*, x)
 //   load_f16(uint16*), load_int8(int8*)                     sixteen of them as floats
@@ -22,8 +23,6 @@ namespace bitnet {
 namespace {
 
 constexpr std::int64_t width = float_lanes, chunk_positions = kv_chunk_positions;
-constexpr int tile_rows = 4;
-constexpr std::int64_t few_queries = 2 * tile_rows;  // up to here converting twice is cheaper than storing
 
 // Columns of values go in panels of sixteen; the last one of a head_dim that does not divide overlaps the one before.
 inline std::int64_t value_panels(std::int64_t head_dim) { return (head_dim + width - 1) / width; }
@@ -55,7 +54,7 @@ typename Vector::Lanes load_kv(const std::byte* data, std::int64_t i) {
 
 constexpr std::int64_t bytes_of(KvType type) { return type == KvType::f32 ? 4 : type == KvType::f16 ? 2 : 1; }
 
-// A matrix (k, columns) as it is stored, from its first wanted column on, and what to prefetch while it is read, as fast.
+// A matrix (k, columns) as it is stored, from its first wanted column on, and what to prefetch, as fast as it is read; or null.
 struct Columns {
   const std::byte* data;
   std::int64_t stride;  // elements from one k to the next
@@ -63,14 +62,16 @@ struct Columns {
 };
 
 // sums[r][0..16) = sum over k < count of a[r][k] * b[k], in order, for `rows` rows.
-template <class Vector, KvType type, int rows>
-void tile(const float* a, std::int64_t a_stride, const Columns& b, std::int64_t count, float* sums, std::int64_t sums_stride) {
+template <class Vector, KvType type, int rows, bool prefetches>
+void tile(const float* a, std::int64_t a_stride, Columns b, std::int64_t count, float* sums, std::int64_t sums_stride) {
   typename Vector::Lanes acc[rows];
-  for (int r = 0; r < rows; ++r) acc[r] = Vector::zero();
-  for (std::int64_t k = 0; k < count; ++k) {
-    if (b.ahead != nullptr) Vector::prefetch(b.ahead + k * width * bytes_of(type));
-    const auto column = load_kv<Vector, type>(b.data, k * b.stride);
-    for (int r = 0; r < rows; ++r) acc[r] = Vector::add(acc[r], Vector::mul(Vector::splat(a[r * a_stride + k]), column));
+  const float* row[rows];
+  for (int r = 0; r < rows; ++r) acc[r] = Vector::zero(), row[r] = a + r * a_stride;
+  const std::int64_t step = b.stride * bytes_of(type);
+  for (std::int64_t k = 0; k < count; ++k, b.data += step) {
+    if constexpr (prefetches) Vector::prefetch(b.ahead), b.ahead += width * bytes_of(type);
+    const auto column = load_kv<Vector, type>(b.data, 0);
+    for (int r = 0; r < rows; ++r) acc[r] = Vector::add(acc[r], Vector::mul(Vector::splat(row[r][k]), column));
   }
   for (int r = 0; r < rows; ++r) Vector::store(sums + r * sums_stride, acc[r]);
 }
@@ -101,17 +102,17 @@ void each_tile(const ChunkWork& work, std::int64_t first, const Body& body) {
   }
 }
 
-template <class Vector, KvType type>
-void all_scores(const ChunkWork& work, const std::byte* keys, std::int64_t stride, std::int64_t panel_stride, bool ahead,
-                float* scores) {
+// `one_tile` says that the keys are read once, so that it pays to prefetch the values meanwhile.
+template <class Vector, KvType type, bool one_tile>
+void all_scores(const ChunkWork& work, const std::byte* keys, std::int64_t stride, std::int64_t panel_stride, float* scores) {
+  const std::int64_t head_dim = work.head_dim;
   for (std::int64_t panel = 0; panel * width < work.most; ++panel) {
-    Columns columns{keys + panel * panel_stride * bytes_of(type), stride, nullptr};
-    if (ahead) columns.ahead = work.chunk.values + panel * work.head_dim * width * bytes_of(type);
-    each_tile<tile_rows>(work, 0, [&](auto rows, std::int64_t i, std::int32_t, std::int32_t most) {
+    const Columns columns{keys + panel * panel_stride * bytes_of(type), stride,
+                          one_tile ? work.chunk.values + panel * head_dim * width * bytes_of(type) : nullptr};
+    each_tile<Vector::tile_rows>(work, 0, [&](auto rows, std::int64_t i, std::int32_t, std::int32_t most) {
       if (panel * width >= most) return;
-      tile<Vector, type, rows>(work.q + i * work.head_dim, work.head_dim, columns, work.head_dim,
-                               scores + i * chunk_positions + panel * width, chunk_positions);
-      columns.ahead = nullptr;
+      float* to = scores + i * chunk_positions + panel * width;
+      tile<Vector, type, rows, one_tile>(work.q + i * head_dim, head_dim, columns, head_dim, to, chunk_positions);
     });
   }
 }
@@ -139,19 +140,18 @@ void softmax_weights(const KvChunk& chunk, std::int64_t visible, float* p, float
   sum = Vector::sum(sums);
 }
 
-template <class Vector, KvType type>
-void all_values(const ChunkWork& work, const std::byte* values, std::int64_t stride, bool packed, const float* weights,
-                float* sums) {
+// With `one_tile` prefetches the next chunk's keys.
+template <class Vector, KvType type, bool one_tile>
+void all_values(const ChunkWork& work, const std::byte* values, std::int64_t stride, const float* weights, float* sums) {
   const std::int64_t panels = value_panels(work.head_dim), sums_stride = work.head_dim;
   for (std::int64_t panel = 0; panel < panels; ++panel) {
-    const std::int64_t column = value_panel(panel, work.head_dim);
-    Columns columns{values + (packed ? panel * chunk_positions * width : column) * bytes_of(type), stride, nullptr};
-    if (!packed) columns.ahead = work.next_keys + panel * chunk_positions * width * bytes_of(type);
-    each_tile<tile_rows>(work, 0, [&](auto rows, std::int64_t i, std::int32_t least, std::int32_t most) {
+    const std::int64_t column = value_panel(panel, work.head_dim), panel_elements = panel * chunk_positions * width;
+    const Columns columns{values + (one_tile ? column : panel_elements) * bytes_of(type), stride,
+                          one_tile ? work.next_keys + panel_elements * bytes_of(type) : nullptr};
+    each_tile<Vector::tile_rows>(work, 0, [&](auto rows, std::int64_t i, std::int32_t least, std::int32_t most) {
       const float* p = weights + i * chunk_positions;
       float* to = sums + i * sums_stride + column;
-      tile<Vector, type, rows>(p, chunk_positions, columns, least, to, sums_stride);
-      columns.ahead = nullptr;
+      tile<Vector, type, rows, one_tile>(p, chunk_positions, columns, least, to, sums_stride);
       for (int r = 0; r < rows && least < most; ++r) {  // the positions that only some of the tile's rows see
         auto sum = Vector::load(to + r * sums_stride);
         for (std::int64_t j = least; j < work.visible[i + r]; ++j) {
@@ -200,31 +200,31 @@ void merge_states(const AttentionState& into, const AttentionState& from, std::i
 template <class Vector, KvType type>
 void attend_chunk(const ChunkWork& work, const AttentionScratch& scratch, float* max, float* sum) {
   const std::int64_t head_dim = work.head_dim, panels = value_panels(head_dim);
-  const bool few = work.queries <= few_queries;
-  if (few) {
-    all_scores<Vector, type>(work, work.chunk.keys, chunk_positions, width, true, scratch.weights);
+  const bool one_tile = work.queries <= Vector::tile_rows;
+  if (one_tile) {
+    all_scores<Vector, type, true>(work, work.chunk.keys, chunk_positions, width, scratch.weights);
   } else {
     for (std::int64_t i = 0; i < head_dim * chunk_positions; i += width) {
       Vector::store(scratch.key_panels + i % chunk_positions * head_dim + i / chunk_positions * width,
                     load_kv<Vector, type>(work.chunk.keys, i));
     }
-    all_scores<Vector, KvType::f32>(work, reinterpret_cast<const std::byte*>(scratch.key_panels), width, head_dim * width,
-                                    false, scratch.weights);
+    all_scores<Vector, KvType::f32, false>(work, reinterpret_cast<const std::byte*>(scratch.key_panels), width,
+                                           head_dim * width, scratch.weights);
   }
   for (std::int64_t i = 0; i < work.queries; ++i) {
     max[i] = -__builtin_inff(), sum[i] = 0.0f;
     if (work.visible[i] == 0) continue;
     softmax_weights<Vector, type>(work.chunk, work.visible[i], scratch.weights + i * chunk_positions, max[i], sum[i]);
   }
-  if (few) return all_values<Vector, type>(work, work.chunk.values, head_dim, false, scratch.weights, scratch.sums);
+  if (one_tile) return all_values<Vector, type, true>(work, work.chunk.values, head_dim, scratch.weights, scratch.sums);
   for (std::int64_t j = 0; j < work.most; ++j) {
     for (std::int64_t panel = 0; panel < panels; ++panel) {
       Vector::store(scratch.value_panels + (panel * chunk_positions + j) * width,
                     load_kv<Vector, type>(work.chunk.values, j * head_dim + value_panel(panel, head_dim)));
     }
   }
-  all_values<Vector, KvType::f32>(work, reinterpret_cast<const std::byte*>(scratch.value_panels), width, true, scratch.weights,
-                                  scratch.sums);
+  all_values<Vector, KvType::f32, false>(work, reinterpret_cast<const std::byte*>(scratch.value_panels), width, scratch.weights,
+                                         scratch.sums);
 }
 
 // At most attention_block queries; head_dim at least 16.

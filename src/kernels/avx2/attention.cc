@@ -11,6 +11,7 @@ namespace {
 constexpr std::int64_t positions = kv_chunk_positions;
 
 struct Vector {
+  static constexpr int tile_rows = 6;  // twelve accumulators, two columns, a factor and a product: all sixteen registers
   struct Lanes {
     __m256 low, high;
   };

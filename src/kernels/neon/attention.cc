@@ -9,6 +9,7 @@ namespace bitnet::neon {
 namespace {
 
 struct Vector {
+  static constexpr int tile_rows = 4;  // sixteen accumulators and four columns of 32 registers
   using Lanes = neon::Lanes;
   template <class Op>
   static Lanes each(const Op& op) {

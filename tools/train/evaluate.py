@@ -6,33 +6,16 @@ evaluate.py WORK RUN --record FILE --windows N: writes N held-out windows with t
 import argparse
 import json
 import math
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from engine_loss import engine_loss
 from export import load_run, ternary_matrices
 from train import heldout_loss, heldout_windows
-
-
-def engine_loss(bitnet, model_file, windows):
-    """Mean nats per token by `bitnet logits`, with a float32 cache."""
-    total = tokens = 0
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "logits.npy"
-        for window in windows:
-            ids = ",".join(map(str, window[:-1]))
-            subprocess.run([bitnet, "logits", "-m", model_file, "--ids", ids, "--out", out], check=True, capture_output=True)
-            logits = np.load(out).astype(np.float64)
-            top = logits.max(1, keepdims=True)
-            log_sum = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
-            total += (log_sum - logits[np.arange(len(logits)), window[1:]]).sum()
-            tokens += len(logits)
-    return total / tokens
 
 
 @torch.no_grad()

@@ -47,6 +47,23 @@ TEST_P(Exactness, LogitsDoNotDependOnHowTheyAreComputed) {
   }
 }
 
+// Long enough that a query's positions lie in several spans, which threads share or not.
+TEST_P(Exactness, SpansOfAttentionMergeTheSameHoweverTheyAreShared) {
+  const test::TempFile file(test::RandomModel{.n_ctx = 1024}.bytes());
+  const std::vector<TokenId> ids = some_ids(700, 9);
+  const std::vector<float> expected =
+      all_logits(file.path(), ids, {.threads = 1, .isa = "scalar", .kv = GetParam(), .chunk = 512});
+  for (const KernelTable* table : kernel_tables()) {
+    for (const int threads : {1, 3}) {
+      for (const std::int64_t chunk : {1, 9, 512}) {
+        const EngineOptions options{.threads = threads, .isa = table->name, .kv = GetParam(), .chunk = chunk};
+        EXPECT_EQ(all_logits(file.path(), ids, options), expected)
+            << table->name << " " << threads << " threads, chunk " << chunk;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(KvTypes, Exactness, testing::Values(KvType::f32, KvType::f16, KvType::int8), [](const auto& tested) {
   return std::string(tested.param == KvType::f32 ? "f32" : tested.param == KvType::f16 ? "f16" : "int8");
 });

@@ -7,6 +7,7 @@
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 
@@ -152,7 +153,7 @@ class Bench {
   }
 
   BenchRow measure(BenchRow row) {
-    ProgressLine progress(fmt::format("{} with {} threads", row.test, engine_.threads()));
+    ProgressBar progress(fmt::format("{} with {} threads", row.test, engine_.threads()));
     row.threads = engine_.threads();
     const auto count = static_cast<std::uint64_t>(options_.repetitions) + 1;
     const HiddenZeros before = engine_.hidden_zeros();

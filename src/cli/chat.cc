@@ -9,6 +9,7 @@
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 
@@ -146,7 +147,7 @@ FinishReason answer(Chat& chat) {
          "the conversation has {} tokens, the context holds {}: /clear begins anew, /undo drops the last exchange",
          request.prompt.size(), chat.engine.n_ctx());
   }
-  ProgressLine progress("reading");
+  ProgressBar progress("reading", "tokens");
   GenerateCallbacks callbacks;
   callbacks.on_text = [](std::string_view piece, TokenId) { print_answer(piece); };
   callbacks.on_prefill = [&](std::uint64_t done, std::uint64_t total) {

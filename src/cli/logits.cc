@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/npy.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 
@@ -30,7 +31,7 @@ int write_logits(const LogitsOptions& o) {
   const std::vector<TokenId> ids = token_ids(o, *engine);
   const auto total = static_cast<std::int64_t>(ids.size());
   NpyFile file(o.out, total, engine->config().n_vocab);
-  ProgressLine progress("computing");
+  ProgressBar progress("computing", "tokens");
   engine->logits(ids, o.model.engine.chunk, [&](std::int64_t position, std::span<const float> logits) {
     stop_if_interrupted();
     file.append(logits);
@@ -52,6 +53,7 @@ CommandBody add_logits(CLI::App& command) {
   add_model_flag(command, o->model);
   add_threads_flag(command, o->model);
   add_engine_flags(command, o->model);
+  add_progress_flag(command);
   return [o] { return write_logits(*o); };
 }
 

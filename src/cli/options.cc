@@ -13,6 +13,7 @@
 #include <random>
 
 #include "cli/interrupt.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 
@@ -116,7 +117,7 @@ std::string model_path(const std::string& path) {
 std::unique_ptr<Engine> open_engine(const ModelOptions& options) {
   EngineOptions engine = options.engine;
   engine.kv = kv_type(options.kv);
-  ProgressLine progress("loading");
+  ProgressBar progress("loading", "bytes");
   return Engine::open(model_path(options.path), engine, [&](std::uint64_t done, std::uint64_t total) {
     stop_if_interrupted();
     progress.update(done, total);

@@ -7,6 +7,7 @@
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "common/error.h"
@@ -63,7 +64,7 @@ Json result_json(const GenerateRequest& request, const GenerateResult& result) {
 }
 
 // Prints pieces as they come: text as it is, or one JSON line each.
-GenerateCallbacks callbacks_for(const std::string& format, ProgressLine& progress) {
+GenerateCallbacks callbacks_for(const std::string& format, ProgressBar& progress) {
   GenerateCallbacks callbacks;
   callbacks.on_prefill = [&progress](std::uint64_t done, std::uint64_t total) {
     progress.update(done, total);
@@ -103,7 +104,7 @@ int run(const RunOptions& o) {
   const std::unique_ptr<Engine> engine = open_engine(o.model);
   request.prompt = prompt_ids(o, *engine, prompt);
   Session session = engine->new_session();
-  ProgressLine progress("reading the prompt");
+  ProgressBar progress("reading the prompt", "tokens");
   const GenerateResult result = engine->generate(session, request, callbacks_for(o.format, progress));
   progress.clear();
   print_result(o, request, result);

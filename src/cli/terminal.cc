@@ -18,7 +18,6 @@
 namespace bitnet::cli {
 namespace {
 
-constexpr auto quick = std::chrono::milliseconds(300);
 constexpr int patience_ms = 1000;
 
 // Bytes up to the end of `descriptor`; `name` is for messages.
@@ -119,25 +118,6 @@ std::string with_valid_utf8(std::string_view text) {
     text.remove_prefix(c.size);
   }
   return valid;
-}
-
-ProgressLine::ProgressLine(std::string label)
-    : label_(std::move(label)), visible_(is_terminal(STDERR_FILENO)), start_(std::chrono::steady_clock::now()) {}
-
-ProgressLine::~ProgressLine() { clear(); }
-
-void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
-  if (!visible_ || total == 0) return;
-  const int percent = static_cast<int>(static_cast<double>(done) / static_cast<double>(total) * 100);
-  if (percent == percent_ || (!drawn_ && std::chrono::steady_clock::now() - start_ < quick)) return;
-  percent_ = percent;
-  drawn_ = true;
-  print_aside(fmt::format("\r{} {:3d}%", label_, percent));
-}
-
-void ProgressLine::clear() {
-  if (drawn_) print_aside(fmt::format("\r{}\r", std::string(label_.size() + 5, ' ')));
-  drawn_ = false;
 }
 
 }  // namespace bitnet::cli

@@ -1,8 +1,7 @@
 // Standard streams: is there a person at the other end, and how does text get there?
 #pragma once
 
-#include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -35,24 +34,5 @@ std::string read_text_file(const std::string& path, std::size_t limit);
 
 // `text` with every broken part as U+FFFD, which is what JSON can carry.
 std::string with_valid_utf8(std::string_view text);
-
-// One line on standard error that is overwritten and finally removed; silent when that is no terminal, and for quick work.
-class ProgressLine {
- public:
-  explicit ProgressLine(std::string label);
-  ~ProgressLine();
-  ProgressLine(const ProgressLine&) = delete;
-  ProgressLine& operator=(const ProgressLine&) = delete;
-
-  void update(std::uint64_t done, std::uint64_t total);
-  void clear();
-
- private:
-  std::string label_;
-  bool visible_;
-  bool drawn_ = false;
-  int percent_ = -1;
-  std::chrono::steady_clock::time_point start_;
-};
 
 }  // namespace bitnet::cli

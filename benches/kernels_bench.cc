@@ -15,6 +15,7 @@
 #include "common/thread_pool.h"
 #include "inference/attention.h"
 #include "inference/engine.h"
+#include "inference/sparse_ffn.h"
 #include "kernels/dispatch.h"
 #include "kernels/ternary_layout.h"
 
@@ -68,7 +69,6 @@ struct Input {
     }
     rows = {q, scales.data(), sums.data(), tokens, cols};
   }
-  const std::int8_t& at(std::size_t i) const { return rows.q[i]; }
 
   Buffer memory;
   std::vector<float> scales;
@@ -106,16 +106,15 @@ void ternary_rows(benchmark::State& state, const KernelTable& table, double shar
   const Weights& weights = wide();
   const Input input(1, n_embd), gate(1, n_ff, 1 - share);
   std::vector<float> y(n_ff);
+  std::vector<std::int32_t> rows(n_ff);  // each thread has its part
   std::int64_t i = 0;
   for (auto _ : state) {
     const TernaryMatrix w = weights.at(i++);
     pool.run([&](int part, int parts) {
       const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
-      std::vector<std::int32_t> rows;
-      for (std::int64_t r = begin; r < end; ++r) {
-        if (gate.at(static_cast<std::size_t>(r)) != 0) rows.push_back(static_cast<std::int32_t>(r));
-      }
-      table.ternary_rows(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.rows, y.data());
+      std::int32_t* picked = rows.data() + begin;
+      const std::int64_t count = pick(begin, end, [&](std::int64_t r) { return gate.rows.q[r] != 0; }, picked);
+      table.ternary_rows(w, picked, count, input.rows, y.data());
     });
   }
   rate(state, "B/s", static_cast<double>(weights.bytes_each) * share);
@@ -128,17 +127,15 @@ void ternary_combine(benchmark::State& state, const KernelTable& table, double s
   const Weights& weights = wide();
   const Input input(1, n_ff, 1 - share);
   std::vector<std::vector<std::int32_t>> sums(static_cast<std::size_t>(pool.threads()), std::vector<std::int32_t>(n_embd));
+  std::vector<std::int32_t> rows(n_ff);  // each thread has its part
   std::int64_t i = 0;
   for (auto _ : state) {
     const TernaryMatrix w = weights.at(i++);
     pool.run([&](int part, int parts) {
       const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
-      std::vector<std::int32_t> rows;
-      for (std::int64_t r = begin; r < end; ++r) {
-        if (input.at(static_cast<std::size_t>(r)) != 0) rows.push_back(static_cast<std::int32_t>(r));
-      }
-      table.ternary_combine(w, rows.data(), static_cast<std::int64_t>(rows.size()), input.rows.q,
-                            sums[static_cast<std::size_t>(part)].data());
+      std::int32_t* picked = rows.data() + begin;
+      const std::int64_t count = pick(begin, end, [&](std::int64_t r) { return input.rows.q[r] != 0; }, picked);
+      table.ternary_combine(w, picked, count, input.rows.q, sums[static_cast<std::size_t>(part)].data());
     });
   }
   rate(state, "B/s", static_cast<double>(weights.bytes_each) * share);

@@ -1,6 +1,5 @@
 // `bitnet bench`: tokens per second beside the bytes per second they cost.
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "cli/bench_report.h"
 #include "cli/commands.h"
@@ -10,6 +9,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
+#include "common/stopwatch.h"
 
 namespace bitnet::cli {
 namespace {
@@ -141,15 +141,15 @@ class Bench {
 
   // Seconds of one pass; the sessions are back at their depth afterwards.
   double pass(const BenchRow& row) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     if (row.prompt > 0) engine_.evaluate(sessions_.front(), part(row.depth, row.prompt));
     for (std::int64_t i = 0; i < row.generated; ++i) {
       stop_if_interrupted();
       generate(row, row.depth + i);
     }
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double seconds = stopwatch.seconds();
     for (Session& session : sessions_) truncate(session, row.depth);
-    return elapsed.count();
+    return seconds;
   }
 
   BenchRow measure(BenchRow row) {

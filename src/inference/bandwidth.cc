@@ -1,8 +1,8 @@
 // Measures how fast the machine reads memory: the bound that decode speed is held against.
-#include <chrono>
 #include <vector>
 
 #include "common/buffer.h"
+#include "common/stopwatch.h"
 #include "common/thread_pool.h"
 #include "inference/engine.h"
 
@@ -36,17 +36,17 @@ double measure_read_bandwidth(ThreadPool& pool) {
   std::vector<std::uint64_t> sums(static_cast<std::size_t>(pool.threads()));
   double best = 0;
   for (int pass = 0; pass < passes; ++pass) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     pool.run([&](int thread, int threads) {
       const auto [begin, end] = ThreadPool::part(count, 512, thread, threads);
       sums[static_cast<std::size_t>(thread)] = read_all(words + begin, end - begin);
     });
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    const double seconds = stopwatch.seconds();
     std::uint64_t total = 0;
     for (const std::uint64_t sum : sums) total += sum;
     // The sum is used, so the reading cannot be left out: 0 + 1 + ... + (count - 1), modulo 2^64.
     constexpr auto n = static_cast<std::uint64_t>(count);
-    if (total == n / 2 * (n - 1)) best = std::max(best, static_cast<double>(bytes) / elapsed.count());
+    if (total == n / 2 * (n - 1)) best = std::max(best, static_cast<double>(bytes) / seconds);
   }
   return best;
 }

@@ -2,10 +2,10 @@
 #include "inference/engine.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "common/cpu_set.h"
 #include "common/error.h"
+#include "common/stopwatch.h"
 #include "common/thread_pool.h"
 #include "inference/prepare.h"
 #include "inference/stop_strings.h"
@@ -18,10 +18,6 @@
 
 namespace bitnet {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 int thread_count(int wanted) {
   if (wanted < 0 || wanted > 1024) fail(ErrorKind::usage, "threads is {}, allowed are 0 (one per core) to 1024", wanted);
@@ -277,15 +273,15 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     result.text += piece;
     if (callbacks.on_text) callbacks.on_text(piece, id);
   };
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch since_start;
   std::optional<LogitSet> logits = prefill(session, request, sampler.query(request.prompt), callbacks, result.timings);
-  result.timings.prompt_seconds = seconds_since(start);
+  result.timings.prompt_seconds = since_start.seconds();
   result.finish_reason = logits ? FinishReason::length : FinishReason::cancelled;
 
   std::vector<TokenId> history = request.prompt;
   const std::int64_t room = n_ctx() - static_cast<std::int64_t>(request.prompt.size());
   const std::int64_t limit = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
-  const auto generating = std::chrono::steady_clock::now();
+  const Stopwatch since_prompt;
   while (logits && static_cast<std::int64_t>(result.ids.size()) < limit) {
     if (request.cancel != nullptr && *request.cancel) {
       result.finish_reason = FinishReason::cancelled;
@@ -293,7 +289,7 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     }
     const TokenId id = sampler.sample(*logits, history, result.ids.size());
     history.push_back(id), result.ids.push_back(id);
-    if (result.ids.size() == 1) result.timings.first_token_seconds = seconds_since(start);
+    if (result.ids.size() == 1) result.timings.first_token_seconds = since_start.seconds();
     if (!request.ignore_eos && is_end(id)) {
       result.finish_reason = FinishReason::stop;
       break;
@@ -312,7 +308,7 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     if (!rest.empty()) emit(rest, result.ids.empty() ? -1 : result.ids.back());
   }
   result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
-  result.timings.generate_seconds = seconds_since(generating);
+  result.timings.generate_seconds = since_prompt.seconds();
   return result;
 }
 

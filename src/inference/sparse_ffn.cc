@@ -2,9 +2,9 @@
 #include "inference/sparse_ffn.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
+#include "common/stopwatch.h"
 #include "kernels/ternary_layout.h"
 
 namespace bitnet {
@@ -18,9 +18,9 @@ double median(std::vector<double>& values) {
 
 template <class Body>
 double seconds(const Body& body) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 // Every fourth is picked: the time of picking grows with the share, so one share gives them all.

@@ -104,18 +104,18 @@ HeadScan::Input HeadScan::quantise_input(const float* x, std::int16_t* quantised
 }
 
 // Fills the memories' upper bounds and finds what each query's best logits reach. `x` (searches, padded) are the inputs.
-void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, const KernelTable& kernels, ThreadPool& pool) const {
+void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, Compute& with) const {
   constexpr std::int64_t block = 64;  // rows whose sums stay in the first cache
   for (const Search& search : searches) search.memory->upper.resize(static_cast<std::size_t>(rows_));
-  const auto threads = static_cast<std::size_t>(pool.threads()), count = searches.size();
+  const auto threads = static_cast<std::size_t>(with.pool.threads()), count = searches.size();
   std::vector<std::vector<float>> best(threads * count);  // heaps whose first is the least of the best
-  pool.run([&](int part, int parts) {
+  with.pool.run([&](int part, int parts) {
     const auto [begin, end] = ThreadPool::part(rows_, block, part, parts);
     std::vector<std::int32_t> dots(count * static_cast<std::size_t>(block));
     for (std::int64_t first = begin; first < end; first += block) {
       const std::int64_t last = std::min(first + block, end);
-      kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count), dots.data(),
-                        block);
+      with.kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count), dots.data(),
+                             block);
       for (std::size_t s = 0; s < count; ++s) {
         keep_best(searches[s], first, last, dots.data() + s * static_cast<std::size_t>(block),
                   best[s * threads + static_cast<std::size_t>(part)]);
@@ -173,14 +173,27 @@ bool HeadScan::admit(const Search& search, ThreadPool& pool) const {
   return memory.ids.size() <= most;
 }
 
+// memory.values = the logits of memory.ids for the input x.
+void HeadScan::multiply(const RowTable& head, const float* x, const Search& search, Compute& with) const {
+  const std::vector<TokenId>& ids = search.memory->ids;
+  std::vector<float>& values = search.memory->values;
+  values.resize(ids.size());
+  with.pool.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(ids.size()), 1, part, parts);
+    const auto thread = static_cast<std::size_t>(part);
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const DenseMatrix row = head.read(ids[i], 1, with.rows[thread]);
+      with.kernels.dense_matmul(row, 0, 1, x, 1, cols_, &values[i], 1, with.scratch[thread].data());
+    }
+  });
+}
+
 bool HeadScan::is_answerable(const LogitQuery& query) const {
   return usable_ && query.count >= 1 && query.count <= rows_ / admitted_fraction;
 }
 
 std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const float* x, std::span<const LogitQuery> queries,
-                                                    const KernelTable& kernels, ThreadPool& pool,
-                                                    std::vector<RowTable::Rows>& rows, std::vector<Buffer>& scratch,
-                                                    std::span<Memory> memory) const {
+                                                    Compute& with, std::span<Memory> memory) const {
   std::vector<std::optional<LogitSet>> answers(queries.size());
   std::vector<Search> searches;
   std::vector<std::int16_t> quantised;  // (searches, padded)
@@ -196,22 +209,11 @@ std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const 
     }
   }
   if (searches.empty()) return answers;
-  scan(searches, quantised.data(), kernels, pool);
+  scan(searches, quantised.data(), with);
   for (const Search& search : searches) {
-    if (!admit(search, pool)) continue;
-    const std::vector<TokenId>& ids = search.memory->ids;
-    std::vector<float>& values = search.memory->values;
-    values.resize(ids.size());
-    pool.run([&](int part, int parts) {
-      const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(ids.size()), 1, part, parts);
-      const auto thread = static_cast<std::size_t>(part);
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-        const DenseMatrix row = head.read(ids[i], 1, rows[thread]);
-        kernels.dense_matmul(row, 0, 1, x + static_cast<std::int64_t>(search.index) * cols_, 1, cols_, &values[i], 1,
-                             scratch[thread].data());
-      }
-    });
-    answers[search.index] = LogitSet{ids, values};
+    if (!admit(search, with.pool)) continue;
+    multiply(head, x + static_cast<std::int64_t>(search.index) * cols_, search, with);
+    answers[search.index] = LogitSet{search.memory->ids, search.memory->values};
   }
   return answers;
 }

@@ -39,21 +39,20 @@ class HeadScan {
 
   // One answer for each query: `x` (queries, cols) are the head's inputs, which share one reading of the copy. nullopt where
   // the bound admits too many rows, or x is not finite: the full head is needed. An answer is valid until its `memory` is used
-  // again, of which there are as many as queries. `rows` and `scratch` one per thread.
-  // Throws Error{io} when the head's file was changed.
+  // again, of which there are as many as queries. Throws Error{io} when the head's file was changed.
   std::vector<std::optional<LogitSet>> find(const RowTable& head, const float* x, std::span<const LogitQuery> queries,
-                                            const KernelTable& kernels, ThreadPool& pool, std::vector<RowTable::Rows>& rows,
-                                            std::vector<Buffer>& scratch, std::span<Memory> memory) const;
+                                            Compute& with, std::span<Memory> memory) const;
 
  private:
   struct Input;   // an input in 16 bits, and what its rounding can change
   struct Search;  // one query on its way
   bool quantise_row(const float* row, std::int64_t index, const KernelTable& kernels);
   Input quantise_input(const float* x, std::int16_t* quantised) const;
-  void scan(std::span<Search> searches, const std::int16_t* x, const KernelTable& kernels, ThreadPool& pool) const;
+  void scan(std::span<Search> searches, const std::int16_t* x, Compute& with) const;
   void keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
                  std::vector<float>& lowest) const;
   bool admit(const Search& search, ThreadPool& pool) const;
+  void multiply(const RowTable& head, const float* x, const Search& search, Compute& with) const;
   bool is_answerable(const LogitQuery& query) const;
 
   bool usable_ = false;

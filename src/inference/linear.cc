@@ -66,20 +66,19 @@ void Linear::add_dense(const WeightTensor& weight, ThreadPool& pool) {
 }
 
 void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
-                   float* y, std::int64_t y_stride, const KernelTable& kernels, std::byte* scratch) {
+                   float* y, std::int64_t y_stride, Compute& with, int thread) {
   if (begin >= end) return;
-  if (part.is_ternary) return kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y, y_stride, scratch);
-  kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y, y_stride, scratch);
+  std::byte* scratch = with.scratch[static_cast<std::size_t>(thread)].data();
+  if (part.is_ternary) return with.kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y, y_stride, scratch);
+  with.kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y, y_stride, scratch);
 }
 
-void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
-              const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch) {
-  pool.run([&](int thread, int threads) {
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) {
+  with.pool.run([&](int thread, int threads) {
     const auto range = ThreadPool::part(w.rows(), 16, thread, threads);
     for (const Linear::Part& part : w.parts()) {
       multiply_part(part, std::max<std::int64_t>(range.begin - part.first_row, 0),
-                    std::min(range.end - part.first_row, part.rows), in, tokens, y + part.first_row, y_stride, kernels,
-                    scratch[static_cast<std::size_t>(thread)].data());
+                    std::min(range.end - part.first_row, part.rows), in, tokens, y + part.first_row, y_stride, with, thread);
     }
   });
 }

@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "common/thread_pool.h"
+#include "inference/compute.h"
 #include "kernels/kernel_table.h"
 #include "models/model.h"
 
@@ -53,13 +54,12 @@ struct LinearInput {
   QuantisedRows quantised;
 };
 
-// y[t * y_stride + r] for rows [begin, end) of one part, counted in it, on the calling thread. y is that of the part's first
-// row.
+// y[t * y_stride + r] for rows [begin, end) of one part, counted in it, on the calling thread, which is `thread` of the pool. y
+// is that of the part's first row.
 void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
-                   float* y, std::int64_t y_stride, const KernelTable& kernels, std::byte* scratch);
+                   float* y, std::int64_t y_stride, Compute& with, int thread);
 
-// y[t * y_stride + r] for all rows, split over the pool by rows. `scratch(thread)` gives kernel_scratch_bytes of memory.
-void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
-              const KernelTable& kernels, ThreadPool& pool, std::vector<Buffer>& scratch);
+// y[t * y_stride + r] for all rows, split over the pool by rows.
+void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with);
 
 }  // namespace bitnet

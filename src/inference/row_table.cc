@@ -43,15 +43,14 @@ DenseMatrix RowTable::read(std::int64_t first, std::int64_t count, Rows& memory)
   return {type_, memory.data(), count, cols_, row_bytes_};
 }
 
-void RowTable::multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
-                        ThreadPool& pool, std::vector<Rows>& memory, std::vector<Buffer>& scratch) const {
+void RowTable::multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) const {
   const std::int64_t block = std::max<std::int64_t>(block_bytes / row_bytes_, 1);
-  pool.run([&](int part, int parts) {
+  with.pool.run([&](int part, int parts) {
     const auto thread = static_cast<std::size_t>(part);
     const auto [begin, end] = ThreadPool::part(rows_, 16, part, parts);
     for (std::int64_t first = begin; first < end; first += block) {
-      const DenseMatrix rows = read(first, std::min(block, end - first), memory[thread]);
-      kernels.dense_matmul(rows, 0, rows.rows, x, tokens, cols_, y + first, y_stride, scratch[thread].data());
+      const DenseMatrix rows = read(first, std::min(block, end - first), with.rows[thread]);
+      with.kernels.dense_matmul(rows, 0, rows.rows, x, tokens, cols_, y + first, y_stride, with.scratch[thread].data());
     }
   });
 }

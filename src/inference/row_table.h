@@ -7,6 +7,7 @@
 #include "common/buffer.h"
 #include "common/file_reader.h"
 #include "common/thread_pool.h"
+#include "inference/compute.h"
 #include "kernels/kernel_table.h"
 #include "models/model.h"
 
@@ -35,10 +36,8 @@ class RowTable {
   // Rows [first, first + count) as a matrix, valid until `memory` is used again. Throws Error{io} when the file was changed.
   DenseMatrix read(std::int64_t first, std::int64_t count, Rows& memory) const;
 
-  // y[t * y_stride + r] = row r . x[t] for all rows, x (tokens, cols) densely; `memory` and `scratch` one per thread of the
-  // pool. Throws as read() does.
-  void multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, const KernelTable& kernels,
-                ThreadPool& pool, std::vector<Rows>& memory, std::vector<Buffer>& scratch) const;
+  // y[t * y_stride + r] = row r . x[t] for all rows, x (tokens, cols) densely. Throws as read() does.
+  void multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) const;
 
  private:
   DataType type_ = DataType::f32;

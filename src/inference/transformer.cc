@@ -14,6 +14,8 @@ namespace {
 
 Buffer floats(std::int64_t n) { return Buffer(static_cast<std::size_t>(n) * sizeof(float)); }
 
+std::int64_t widest_input(const ModelConfig& c) { return std::max({c.n_embd, c.n_head * c.head_dim, c.n_ff}); }
+
 }  // namespace
 
 Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels, ThreadPool& pool, std::int64_t max_tokens)
@@ -21,22 +23,18 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
       kernels_(kernels),
       pool_(pool),
       max_tokens_(max_tokens),
-      attention_(model.config, kernels, pool, max_tokens) {
+      attention_(model.config, kernels, pool, max_tokens),
+      compute_(kernels, pool, widest_input(model.config), model.config.head_dim) {
   const ModelConfig& c = model.config;
   const std::int64_t attention_width = c.n_head * c.head_dim, qkv_width = (c.n_head + 2 * c.n_head_kv) * c.head_dim;
-  const std::int64_t widest_input = std::max({c.n_embd, attention_width, c.n_ff});
   const std::int64_t widest_output = std::max({c.n_embd, qkv_width, 2 * c.n_ff});
-  for (int i = 0; i < pool.threads(); ++i) {
-    scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(widest_input, c.head_dim)));
-  }
-  rows_.resize(scratch_.size());
   picked_.resize(static_cast<std::size_t>(c.n_ff));
-  down_sums_.resize(scratch_.size());
+  down_sums_.resize(static_cast<std::size_t>(pool.threads()));
   head_memory_.resize(static_cast<std::size_t>(head_rows));
   x_ = floats(max_tokens * c.n_embd);
   projected_ = floats(max_tokens * widest_output);
-  normed_ = floats(max_tokens * widest_input);
-  quantised_ = Buffer(static_cast<std::size_t>(max_tokens * round_up(widest_input, ternary_line_cols)));
+  normed_ = floats(max_tokens * widest_input(c));
+  quantised_ = Buffer(static_cast<std::size_t>(max_tokens * round_up(widest_input(c), ternary_line_cols)));
   quantised_scales_ = floats(max_tokens);
   quantised_sums_ = floats(max_tokens);
   cos_ = floats(max_tokens * c.rope_dim / 2);
@@ -45,12 +43,13 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
   logits_ = floats(std::min(head_rows, max_tokens) * c.n_vocab);
 }
 
-// One token is not worth waking anybody for.
+// Calls body(token, thread of the pool). One token is not worth waking anybody for.
 template <class Body>
 void Transformer::each_token(const Body& body) {
-  if (tokens_ == 1) return body(0);
-  pool_.split(tokens_, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t t = begin; t < end; ++t) body(t);
+  if (tokens_ == 1) return body(0, 0);
+  pool_.run([&](int part, int parts) {
+    const auto [begin, end] = ThreadPool::part(tokens_, 1, part, parts);
+    for (std::int64_t t = begin; t < end; ++t) body(t, static_cast<std::size_t>(part));
   });
 }
 
@@ -67,12 +66,10 @@ void Transformer::forward(std::span<const BatchToken> batch) {
 
 void Transformer::embed() {
   const std::int64_t half = model_.config.rope_dim / 2, n_embd = model_.config.n_embd;
-  for (std::int64_t t = 0; t < tokens_; ++t) {
-    const DenseMatrix row = model_.token_embd.read(batch_[static_cast<std::size_t>(t)].id, 1, rows_.front());
-    kernels_.decode(row.type, row.data, n_embd, x_.as<float>() + t * n_embd);
-  }
-  each_token([&](std::int64_t t) {
+  each_token([&](std::int64_t t, std::size_t thread) {
     const BatchToken& token = batch_[static_cast<std::size_t>(t)];
+    const DenseMatrix row = model_.token_embd.read(token.id, 1, compute_.rows[thread]);
+    kernels_.decode(row.type, row.data, n_embd, x_.as<float>() + t * n_embd);
     rope_angles(token.position, model_.rope_inverse.data(), half, cos_.as<float>() + t * half, sin_.as<float>() + t * half);
   });
 }
@@ -81,7 +78,7 @@ void Transformer::embed() {
 LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::vector<float>& gain, const Linear& next) {
   const std::int64_t padded = round_up(n, ternary_line_cols);
   const float eps = model_.config.rms_eps;
-  each_token([&](std::int64_t t) {
+  each_token([&](std::int64_t t, std::size_t) {
     const float* row = x + t * n;
     if (next.needs_quantised()) {
       std::int8_t* q = quantised_.as<std::int8_t>() + t * padded;
@@ -105,13 +102,12 @@ void Transformer::attend(const PreparedLayer& layer, std::int64_t index) {
   float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
   const std::int64_t width = c.n_head * c.head_dim;
 
-  multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), kernels_, pool_,
-           scratch_);
-  each_token([&](std::int64_t t) { store_and_rotate(index, t); });
-  attention_.run(index, scratch_, hidden);
+  multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), compute_);
+  each_token([&](std::int64_t t, std::size_t) { store_and_rotate(index, t); });
+  attention_.run(index, compute_.scratch, hidden);
   multiply(layer.attn_output, normalise(hidden, width, layer.attn_sub_norm, layer.attn_output), tokens_, projected, c.n_embd,
-           kernels_, pool_, scratch_);
-  each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
+           compute_);
+  each_token([&](std::int64_t t, std::size_t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
 }
 
 void Transformer::feed_forward(const PreparedLayer& layer) {
@@ -126,15 +122,15 @@ void Transformer::feed_forward(const PreparedLayer& layer) {
   }
   const LinearInput down_in = normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down);
   if (tokens_ == 1 && layer.down_columns && add_down_columns(layer, down_in.quantised)) return;
-  multiply(layer.ffn_down, down_in, tokens_, projected, c.n_embd, kernels_, pool_, scratch_);
-  each_token([&](std::int64_t t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
+  multiply(layer.ffn_down, down_in, tokens_, projected, c.n_embd, compute_);
+  each_token([&](std::int64_t t, std::size_t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
 }
 
 void Transformer::hidden_of_many(const PreparedLayer& layer, const LinearInput& in) {
   const std::int64_t n_ff = model_.config.n_ff;
   float *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
-  multiply(layer.gate_up, in, tokens_, projected, 2 * n_ff, kernels_, pool_, scratch_);
-  each_token([&](std::int64_t t) {
+  multiply(layer.gate_up, in, tokens_, projected, 2 * n_ff, compute_);
+  each_token([&](std::int64_t t, std::size_t) {
     const float* gate = projected + t * 2 * n_ff;
     kernels_.gate(model_.config.activation, gate, gate + n_ff, n_ff, hidden + t * n_ff);
   });
@@ -150,8 +146,7 @@ void Transformer::hidden_of_one(const PreparedLayer& layer, const LinearInput& i
   pool_.run([&](int part, int parts) {
     const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
     if (begin == end) return;
-    std::byte* scratch = scratch_[static_cast<std::size_t>(part)].data();
-    multiply_part(gate_part, begin, end, in, 1, gate, n_ff, kernels_, scratch);
+    multiply_part(gate_part, begin, end, in, 1, gate, n_ff, compute_, part);
     std::int32_t* open = picked_.data() + begin;
     const std::int64_t count =
         may_skip ? pick(begin, end, [&](std::int64_t i) { return !(gate[i] <= 0.0f); }, open) : end - begin;
@@ -159,7 +154,7 @@ void Transformer::hidden_of_one(const PreparedLayer& layer, const LinearInput& i
       kernels_.ternary_rows(up_part.ternary, open, count, in.quantised, up);
       skipped.fetch_add(end - begin - count, std::memory_order_relaxed);
     } else {
-      multiply_part(up_part, begin, end, in, 1, up, n_ff, kernels_, scratch);
+      multiply_part(up_part, begin, end, in, 1, up, n_ff, compute_, part);
     }
     kernels_.gate(model_.config.activation, gate + begin, up + begin, end - begin, hidden + begin);
     closed.fetch_add(end - begin - count, std::memory_order_relaxed);
@@ -220,7 +215,7 @@ void Transformer::store_and_rotate(std::int64_t layer, std::int64_t token) {
 std::span<const float> Transformer::logits(std::int64_t first, std::int64_t count) {
   const ModelConfig& c = model_.config;
   normalise_for_head(first, count);
-  model_.head().multiply(normed_.as<float>(), count, logits_.as<float>(), c.n_vocab, kernels_, pool_, rows_, scratch_);
+  model_.head().multiply(normed_.as<float>(), count, logits_.as<float>(), c.n_vocab, compute_);
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};
 }
 
@@ -236,8 +231,7 @@ std::vector<LogitSet> Transformer::find_logits(std::int64_t first, std::span<con
   const ModelConfig& c = model_.config;
   const auto count = static_cast<std::int64_t>(queries.size());
   normalise_for_head(first, count);
-  const auto found =
-      model_.head_scan.find(model_.head(), normed_.as<float>(), queries, kernels_, pool_, rows_, scratch_, head_memory_);
+  const auto found = model_.head_scan.find(model_.head(), normed_.as<float>(), queries, compute_, head_memory_);
   const bool none = std::none_of(found.begin(), found.end(), [](const auto& answer) { return answer.has_value(); });
   if (none) logits(first, count);  // one reading of the head for all
   std::vector<LogitSet> answers;
@@ -247,7 +241,7 @@ std::vector<LogitSet> Transformer::find_logits(std::int64_t first, std::span<con
       continue;
     }
     float* all = logits_.as<float>() + t * c.n_vocab;
-    if (!none) model_.head().multiply(normed_.as<float>() + t * c.n_embd, 1, all, c.n_vocab, kernels_, pool_, rows_, scratch_);
+    if (!none) model_.head().multiply(normed_.as<float>() + t * c.n_embd, 1, all, c.n_vocab, compute_);
     answers.push_back({{}, {all, static_cast<std::size_t>(c.n_vocab)}});
   }
   return answers;

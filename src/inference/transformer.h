@@ -55,8 +55,7 @@ class Transformer {
   std::int64_t max_tokens_, tokens_ = 0;
   std::span<const BatchToken> batch_;
   Attention attention_;
-  std::vector<Buffer> scratch_;                           // one per thread
-  std::vector<RowTable::Rows> rows_;                      // one per thread
+  Compute compute_;                                       // with kernels_ and pool_
   Buffer x_;                                              // (tokens, n_embd) the residual stream
   Buffer projected_;                                      // (tokens, widest output) of the last matmul
   Buffer normed_;                                         // (tokens, widest input) float32 input of dense matmuls

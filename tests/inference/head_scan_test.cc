@@ -32,8 +32,6 @@ class HeadScanTest : public testing::TestWithParam<int> {
     map_.emplace(MappedFile::open(file_->path()));
     table_ = RowTable({"output.weight", {DataType::f16, {{rows, cols}}, map_->bytes()}}, *map_, pool_,
                       GetParam() == 1 ? RowTable::copied_up_to : 0);
-    rows_.resize(static_cast<std::size_t>(pool_.threads()));
-    for (int i = 0; i < pool_.threads(); ++i) scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(cols, 64)));
     scan_ = HeadScan(head_, kernels_, pool_);
   }
 
@@ -51,24 +49,23 @@ class HeadScanTest : public testing::TestWithParam<int> {
 
   std::vector<float> full(const std::vector<float>& x) {
     std::vector<float> y(static_cast<std::size_t>(rows));
-    kernels_.dense_matmul(head_, 0, rows, x.data(), 1, cols, y.data(), rows, scratch_[0].data());
+    kernels_.dense_matmul(head_, 0, rows, x.data(), 1, cols, y.data(), rows, compute_.scratch[0].data());
     return y;
   }
 
   std::optional<LogitSet> find(const float* x, const LogitQuery& query) {
-    return scan_.find(table_, x, std::span(&query, 1), kernels_, pool_, rows_, scratch_, std::span(memory_).first(1)).front();
+    return scan_.find(table_, x, std::span(&query, 1), compute_, std::span(memory_).first(1)).front();
   }
 
   const KernelTable& kernels_ = *kernel_tables().back();
   ThreadPool pool_;
+  Compute compute_{kernels_, pool_, cols, 64};
   std::mt19937 random_;
   std::vector<std::uint16_t> weights_;
   DenseMatrix head_{};
   std::optional<test::TempFile> file_;
   std::optional<MappedFile> map_;
   RowTable table_;  // copied for one thread, in the file for several
-  std::vector<RowTable::Rows> rows_;
-  std::vector<Buffer> scratch_;
   HeadScan scan_;
   std::vector<HeadScan::Memory> memory_{4};
 };
@@ -83,14 +80,14 @@ TEST_P(HeadScanTest, AnswersSeveralQueriesAsIfEachWereAlone) {
   inputs.resize(4 * static_cast<std::size_t>(cols), std::numeric_limits<float>::quiet_NaN());
   const std::vector<LogitQuery> queries = {
       {.count = 40}, {.count = 0}, {.count = 1, .margin = 2, .also = {3, 7}}, {.count = 5}};
-  const auto together = scan_.find(table_, inputs.data(), queries, kernels_, pool_, rows_, scratch_, memory_);
+  const auto together = scan_.find(table_, inputs.data(), queries, compute_, memory_);
   ASSERT_EQ(together.size(), 4u);
   EXPECT_FALSE(together[1]) << "every logit was asked for";
   EXPECT_FALSE(together[3]) << "the input is not finite";
   std::vector<HeadScan::Memory> other(1);
   for (const std::size_t i : {0u, 2u}) {
     const float* x = inputs.data() + static_cast<std::int64_t>(i) * cols;
-    const auto alone = scan_.find(table_, x, std::span(queries).subspan(i, 1), kernels_, pool_, rows_, scratch_, other).front();
+    const auto alone = scan_.find(table_, x, std::span(queries).subspan(i, 1), compute_, other).front();
     ASSERT_TRUE(together[i] && alone) << i;
     EXPECT_TRUE(std::ranges::equal(together[i]->ids, alone->ids)) << i;
     EXPECT_TRUE(std::ranges::equal(together[i]->values, alone->values)) << i;

@@ -19,10 +19,7 @@ constexpr std::int64_t rows = 1500, cols = 320, skipped = 100;  // bytes before 
 
 class RowTableTest : public testing::TestWithParam<int> {
  protected:
-  RowTableTest() : pool_(GetParam()), file_(content()), map_(MappedFile::open(file_.path())) {
-    for (int i = 0; i < pool_.threads(); ++i) scratch_.emplace_back(static_cast<std::size_t>(kernel_scratch_bytes(cols, 64)));
-    memory_.resize(scratch_.size());
-  }
+  RowTableTest() : pool_(GetParam()), file_(content()), map_(MappedFile::open(file_.path())) {}
 
   static std::string content() {
     std::mt19937 random(3);
@@ -41,8 +38,7 @@ class RowTableTest : public testing::TestWithParam<int> {
   ThreadPool pool_;
   test::TempFile file_;
   MappedFile map_;
-  std::vector<Buffer> scratch_;
-  std::vector<RowTable::Rows> memory_;
+  Compute compute_{*kernel_tables().back(), pool_, cols, 64};
 };
 
 TEST_P(RowTableTest, GivesTheSameWhereverTheRowsAre) {
@@ -53,18 +49,18 @@ TEST_P(RowTableTest, GivesTheSameWhereverTheRowsAre) {
   std::vector<float> x(2 * cols), a(2 * rows), b(2 * rows);
   std::mt19937 random(4);
   for (float& value : x) value = std::normal_distribution<float>()(random);
-  copied.multiply(x.data(), 2, a.data(), rows, *kernel_tables().back(), pool_, memory_, scratch_);
-  left.multiply(x.data(), 2, b.data(), rows, *kernel_tables().back(), pool_, memory_, scratch_);
+  copied.multiply(x.data(), 2, a.data(), rows, compute_);
+  left.multiply(x.data(), 2, b.data(), rows, compute_);
   EXPECT_EQ(a, b);
   EXPECT_NE(a[0], 0);
-  const DenseMatrix row = left.read(77, 1, memory_[0]);
+  const DenseMatrix row = left.read(77, 1, compute_.rows[0]);
   EXPECT_EQ(std::memcmp(row.data, map_.bytes().data() + skipped + 77 * 2 * cols, 2 * cols), 0);
 }
 
 TEST_P(RowTableTest, ReadsTheFileItWasMadeFromWhateverTakesItsName) {
   const RowTable left = table(0);
   std::filesystem::remove(file_.path());
-  EXPECT_EQ(std::memcmp(left.read(3, 1, memory_[0]).data, map_.bytes().data() + skipped + 3 * 2 * cols, 2 * cols), 0);
+  EXPECT_EQ(std::memcmp(left.read(3, 1, compute_.rows[0]).data, map_.bytes().data() + skipped + 3 * 2 * cols, 2 * cols), 0);
 }
 
 TEST_P(RowTableTest, RefusesAFileThatWasChanged) {
@@ -75,10 +71,9 @@ TEST_P(RowTableTest, RefusesAFileThatWasChanged) {
   };
   std::filesystem::last_write_time(file_.path(), std::filesystem::last_write_time(file_.path()) + std::chrono::seconds(1));
   std::vector<float> x(cols), y(rows);
-  EXPECT_THAT([&] { left.multiply(x.data(), 1, y.data(), rows, scalar_table(), pool_, memory_, scratch_); },
-              is_refused("was changed while it was in use"));
+  EXPECT_THAT([&] { left.multiply(x.data(), 1, y.data(), rows, compute_); }, is_refused("was changed while it was in use"));
   std::filesystem::resize_file(file_.path(), skipped + 2 * cols * (rows - 1));
-  EXPECT_THAT([&] { left.read(rows - 1, 1, memory_[0]); }, is_refused("ends at byte"));
+  EXPECT_THAT([&] { left.read(rows - 1, 1, compute_.rows[0]); }, is_refused("ends at byte"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, RowTableTest, testing::Values(1, 3));

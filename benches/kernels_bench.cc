@@ -171,7 +171,8 @@ void attend(benchmark::State& state, const KernelTable& table, KvType type, std:
   ModelConfig config;
   config.n_head = heads, config.n_head_kv = kv_heads, config.head_dim = head_dim;
   ThreadPool pool(static_cast<int>(state.range(0)));
-  KvCache cache(type, layers, kv_heads, head_dim, positions);
+  KvPages pages({type, layers, kv_heads, head_dim});
+  KvCache cache(pages, positions);
   cache.reserve(positions);
   std::mt19937 random(3);
   std::vector<float> row(4096);
@@ -194,7 +195,7 @@ void attend(benchmark::State& state, const KernelTable& table, KvType type, std:
   for (auto _ : state) attention.run(layer++ % layers, scratch, out.data());
   if (tokens == 1)
     rate(state, "B/s",
-         static_cast<double>(positions) * static_cast<double>(KvCache::bytes_per_position(type, 1, kv_heads, head_dim)));
+         static_cast<double>(positions) * static_cast<double>(KvShape{type, 1, kv_heads, head_dim}.bytes_per_position()));
   rate(state, "MAC/s",
        static_cast<double>(heads * 2 * head_dim) * static_cast<double>(tokens * depth + tokens * (tokens + 1) / 2));
 }

@@ -135,12 +135,12 @@ Sizes sizes_of(const GgufFile& file) {
 }
 
 Json kv_json(const ModelConfig& c) {
-  const auto bytes = [&](KvType type) { return KvCache::bytes_per_position(type, c.n_layer, c.n_head_kv, c.head_dim); };
+  const auto bytes = [&](KvType type) { return KvShape{type, c.n_layer, c.n_head_kv, c.head_dim}.bytes_per_position(); };
   return {{"f32", bytes(KvType::f32)}, {"f16", bytes(KvType::f16)}, {"int8", bytes(KvType::int8)}};
 }
 
 Json memory_json(const ModelConfig& c, const Sizes& sizes) {
-  const std::uint64_t kv = KvCache::bytes_per_position(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim);
+  const std::uint64_t kv = KvShape{KvType::f16, c.n_layer, c.n_head_kv, c.head_dim}.bytes_per_position();
   const std::uint64_t cache = checked_mul(kv, static_cast<std::uint64_t>(c.n_ctx)).value_or(UINT64_MAX / 2);
   return {{"weights", sizes.loaded_bytes},
           {"kv_cache_f16_full_context", cache},

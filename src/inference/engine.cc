@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/checked.h"
 #include "common/cpu_set.h"
 #include "common/error.h"
 #include "common/stopwatch.h"
@@ -22,6 +23,18 @@ namespace {
 int thread_count(int wanted) {
   if (wanted < 0 || wanted > 1024) fail(ErrorKind::usage, "threads is {}, allowed are 0 (one per core) to 1024", wanted);
   return wanted == 0 ? cpu_budget().threads : wanted;
+}
+
+// Pages that `bytes` of memory hold; refuses too few for one sequence of full length.
+std::int64_t page_limit(std::uint64_t bytes, const KvShape& shape, std::int64_t n_ctx) {
+  if (bytes == 0) return KvPages::unlimited;
+  const auto pages = static_cast<std::int64_t>(bytes / static_cast<std::uint64_t>(shape.page_bytes()));
+  const std::int64_t needed = ceil_div(n_ctx, kv_chunk_positions);
+  if (pages < needed) {
+    fail(ErrorKind::too_big, "the KV cache may take {} bytes, a context of {} tokens takes {}", bytes, n_ctx,
+         needed * shape.page_bytes());
+  }
+  return pages;
 }
 
 }  // namespace
@@ -45,6 +58,7 @@ struct Engine::Parts {
   PreparedModel model;
   std::unique_ptr<Transformer> transformer;
   std::int64_t n_ctx = 0;
+  std::unique_ptr<KvPages> kv_pages;
   ModelVocabulary vocabulary;
 
   // Again for every pool: what pays depends on its threads.
@@ -81,6 +95,9 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   parts->vocabulary = read_vocabulary(file.file(), file.config().n_vocab);
   parts->model = prepare(file, *parts->kernels, *parts->pool, progress);
+  const ModelConfig& c = parts->model.config;
+  const KvShape shape{options.kv, c.n_layer, c.n_head_kv, c.head_dim};
+  parts->kv_pages = std::make_unique<KvPages>(shape, page_limit(options.kv_bytes, shape, parts->n_ctx));
   parts->make_transformer();
   return std::unique_ptr<Engine>(new Engine(std::move(parts)));
 }
@@ -110,10 +127,9 @@ SparseLimits Engine::sparse_limits() const { return parts_->model.sparse_limits;
 
 HiddenZeros Engine::hidden_zeros() const { return parts_->transformer->hidden_zeros(); }
 
-std::uint64_t Engine::kv_bytes_per_token() const {
-  const ModelConfig& c = config();
-  return KvCache::bytes_per_position(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim);
-}
+KvPages& Engine::kv_pages() { return *parts_->kv_pages; }
+
+std::uint64_t Engine::kv_bytes_per_token() const { return parts_->kv_pages->shape().bytes_per_position(); }
 
 // Everything but an embedding table that is only looked up in.
 std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
@@ -147,10 +163,7 @@ std::vector<TokenId> Engine::encode_chat(const nlohmann::ordered_json& messages)
   return ids;
 }
 
-Session Engine::new_session() const {
-  const ModelConfig& c = config();
-  return {std::make_unique<KvCache>(parts_->options.kv, c.n_layer, c.n_head_kv, c.head_dim, parts_->n_ctx), {}};
-}
+Session Engine::new_session() const { return {std::make_unique<KvCache>(*parts_->kv_pages, parts_->n_ctx), {}}; }
 
 // Runs `ids` behind the session; returns the last one's row in the last batch.
 std::int64_t Engine::append(Session& session, std::span<const TokenId> ids) {

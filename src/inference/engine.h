@@ -24,8 +24,9 @@ struct EngineOptions {
   int threads = 0;       // 0 = one per physical core this process may use
   std::string isa = {};  // kernel table by name; empty = BITNET_ISA, else the best this CPU has
   KvType kv = KvType::f16;
-  std::int64_t n_ctx = 0;    // positions a session can hold; 0 = the model's own context length
-  std::int64_t chunk = 512;  // prompt tokens per forward pass; never changes a result
+  std::int64_t n_ctx = 0;      // positions a session can hold; 0 = the model's own context length
+  std::uint64_t kv_bytes = 0;  // memory of all sessions' keys and values together; 0 = no limit but the machine's
+  std::int64_t chunk = 512;    // prompt tokens per forward pass; never changes a result
 };
 
 // Done and total in bytes (loading) or tokens (prefill). Called on the caller's thread.
@@ -91,6 +92,7 @@ class Engine {
   SparseLimits sparse_limits() const;                       // measured when it was opened, or got its threads
   HiddenZeros hidden_zeros() const;                         // since it was opened, or got its threads
   std::uint64_t kv_bytes_per_token() const;
+  KvPages& kv_pages();  // from which all sessions take; outlives none of them
 
   // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when
   // the file has no template (has_chat_template() is false), Error{usage} when the template refuses the messages.

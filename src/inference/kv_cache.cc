@@ -1,7 +1,8 @@
-// Memory of the KV cache: one allocation per chunk of 64 positions, all layers and heads together.
+// Which pages a sequence holds, and when it needs its own copy of one.
 #include "inference/kv_cache.h"
 
-#include <new>
+#include <algorithm>
+#include <cstring>
 
 #include "common/checked.h"
 #include "common/error.h"
@@ -9,40 +10,64 @@
 namespace bitnet {
 namespace {
 
-std::int64_t element_bytes(KvType type) { return type == KvType::f32 ? 4 : type == KvType::f16 ? 2 : 1; }
-
-// Of one layer and head: keys, values, and for int8 their scales.
-std::int64_t head_chunk_bytes(KvType type, std::int64_t head_dim) {
-  const std::int64_t codes = 2 * kv_chunk_positions * head_dim * element_bytes(type);
-  return type == KvType::int8 ? codes + 2 * kv_chunk_positions * 4 : codes;
-}
+std::int64_t pages_for(std::int64_t positions) { return ceil_div(positions, kv_chunk_positions); }
 
 }  // namespace
 
-KvCache::KvCache(KvType type, std::int64_t n_layer, std::int64_t n_head_kv, std::int64_t head_dim, std::int64_t n_ctx)
-    : type_(type),
-      n_layer_(n_layer),
-      n_head_kv_(n_head_kv),
-      head_dim_(head_dim),
-      n_ctx_(n_ctx),
-      chunk_bytes_(round_up(head_chunk_bytes(type, head_dim), 64)) {}
+KvCache::KvCache(KvPages& pages, std::int64_t n_ctx) : pages_(pages), n_ctx_(n_ctx), head_bytes_(pages.shape().head_bytes()) {}
+
+// Pages behind the filled positions that others hold, too, are of no use to this sequence: it would overwrite them. Gives how
+// many of its pages it keeps.
+std::size_t KvCache::kept_pages() const {
+  const auto filled = static_cast<std::size_t>(pages_for(length_));
+  for (std::size_t i = filled; i < held_.size(); ++i) {
+    if (held_[i].use_count() > 1) return i;
+  }
+  return held_.size();
+}
+
+// Whether the next position lies in a page that is partly filled and held by others, too.
+bool KvCache::must_copy() const {
+  return length_ % kv_chunk_positions != 0 && held_[static_cast<std::size_t>(length_ / kv_chunk_positions)].use_count() > 1;
+}
+
+std::int64_t KvCache::pages_missing(std::int64_t positions) const {
+  if (positions <= length_) return 0;
+  const std::int64_t more = pages_for(positions) - static_cast<std::int64_t>(kept_pages());
+  return std::max<std::int64_t>(more, 0) + (must_copy() ? 1 : 0);
+}
 
 void KvCache::reserve(std::int64_t positions) {
   if (positions > n_ctx_) fail(ErrorKind::too_big, "the context holds {} tokens, {} are needed", n_ctx_, positions);
-  const auto needed = static_cast<std::size_t>(ceil_div(positions, kv_chunk_positions));
-  while (chunks_.size() < needed) chunks_.emplace_back(static_cast<std::size_t>(n_layer_ * n_head_kv_ * chunk_bytes_));
+  if (positions <= length_) return;
+  held_.resize(kept_pages());
+  if (must_copy()) {
+    KvPage& shared = held_[static_cast<std::size_t>(length_ / kv_chunk_positions)];
+    KvPage own = pages_.take();
+    std::memcpy(own->data(), shared->data(), own->size());
+    shared = std::move(own);
+  }
+  while (static_cast<std::int64_t>(held_.size()) < pages_for(positions)) held_.push_back(pages_.take());
+}
+
+void KvCache::trim() {
+  const auto kept = static_cast<std::size_t>(pages_for(length_));
+  if (held_.size() > kept) held_.resize(kept);
+}
+
+void KvCache::share(std::span<const KvPage> pages, std::int64_t positions) {
+  held_.assign(pages.begin(), pages.end());
+  length_ = positions;
 }
 
 KvChunk KvCache::chunk(std::int64_t layer, std::int64_t kv_head, std::int64_t index) {
-  std::byte* start = chunks_[static_cast<std::size_t>(index)].data() + (layer * n_head_kv_ + kv_head) * chunk_bytes_;
-  const std::int64_t half = kv_chunk_positions * head_dim_ * element_bytes(type_);
+  const KvShape& shape = pages_.shape();
+  std::byte* start = held_[static_cast<std::size_t>(index)]->data() + (layer * shape.n_head_kv + kv_head) * head_bytes_;
+  const std::int64_t element = shape.type == KvType::f32 ? 4 : shape.type == KvType::f16 ? 2 : 1;
+  const std::int64_t half = kv_chunk_positions * shape.head_dim * element;
   auto* scales = reinterpret_cast<float*>(start + 2 * half);
-  const bool scaled = type_ == KvType::int8;
+  const bool scaled = shape.type == KvType::int8;
   return {start, start + half, scaled ? scales : nullptr, scaled ? scales + kv_chunk_positions : nullptr};
-}
-
-std::uint64_t KvCache::bytes_per_position(KvType type, std::int64_t n_layer, std::int64_t n_head_kv, std::int64_t head_dim) {
-  return static_cast<std::uint64_t>(n_layer * n_head_kv * head_chunk_bytes(type, head_dim) / kv_chunk_positions);
 }
 
 }  // namespace bitnet

@@ -65,7 +65,8 @@ void expect_equal_draws(const std::string& path) {
   std::size_t different = 0, scanned = 0;
   for (std::int64_t s = 0; s < sequences; ++s) {
     const auto sequence = std::span(ids).subspan(static_cast<std::size_t>(s * sequence_length), sequence_length);
-    KvCache cache(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim, c.n_ctx);
+    KvPages pages({KvType::f16, c.n_layer, c.n_head_kv, c.head_dim});
+    KvCache cache(pages, c.n_ctx);
     cache.reserve(sequence_length);
     std::vector<BatchToken> batch;
     for (std::int64_t i = 0; i < sequence_length; ++i) batch.push_back({sequence[static_cast<std::size_t>(i)], &cache, i});

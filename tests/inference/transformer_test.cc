@@ -76,8 +76,9 @@ TEST(Transformer, SequencesInOneBatchDoNotTouchEachOther) {
   const ModelConfig& c = prepared.config;
   Transformer transformer(prepared, *kernel_tables().back(), pool, 256);
   const std::vector<TokenId> a = some_ids(90, 1), b = some_ids(70, 2);
+  KvPages pages({KvType::f16, c.n_layer, c.n_head_kv, c.head_dim});
   const auto cache = [&] {
-    auto made = std::make_unique<KvCache>(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim, c.n_ctx);
+    auto made = std::make_unique<KvCache>(pages, c.n_ctx);
     made->reserve(128);
     return made;
   };
@@ -114,7 +115,8 @@ TEST(Transformer, LeavingZerosUnreadChangesNoBit) {
   const auto logits_with = [&](SparseLimits limits) {
     prepared.sparse_limits = limits;
     Transformer transformer(prepared, *kernel_tables().back(), pool, 1);
-    KvCache cache(KvType::f16, c.n_layer, c.n_head_kv, c.head_dim, c.n_ctx);
+    KvPages pages({KvType::f16, c.n_layer, c.n_head_kv, c.head_dim});
+    KvCache cache(pages, c.n_ctx);
     cache.reserve(64);
     std::vector<float> all;
     for (std::size_t i = 0; i < ids.size(); ++i) {

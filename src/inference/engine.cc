@@ -9,7 +9,6 @@
 #include "common/stopwatch.h"
 #include "common/thread_pool.h"
 #include "inference/prepare.h"
-#include "inference/stop_strings.h"
 #include "inference/transformer.h"
 #include "inference/vocabulary.h"
 #include "kernels/dispatch.h"
@@ -38,18 +37,6 @@ std::int64_t page_limit(std::uint64_t bytes, const KvShape& shape, std::int64_t 
 }
 
 }  // namespace
-
-const char* text(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      break;
-  }
-  return "cancelled";
-}
 
 struct Engine::Parts {
   EngineOptions options;
@@ -165,55 +152,64 @@ std::vector<TokenId> Engine::encode_chat(const nlohmann::ordered_json& messages)
 
 Session Engine::new_session() const { return {std::make_unique<KvCache>(*parts_->kv_pages, parts_->n_ctx), {}}; }
 
-// Runs `ids` behind the session; returns the last one's row in the last batch.
-std::int64_t Engine::append(Session& session, std::span<const TokenId> ids) {
-  if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
-  Transformer& transformer = *parts_->transformer;
-  std::vector<BatchToken> batch;
-  while (!ids.empty()) {
-    const auto count = std::min(ids.size(), static_cast<std::size_t>(transformer.max_tokens()));
-    const std::int64_t start = session.cache->length();
-    session.cache->reserve(start + static_cast<std::int64_t>(count));
-    batch.clear();
-    for (std::size_t i = 0; i < count; ++i)
-      batch.push_back({ids[i], session.cache.get(), start + static_cast<std::int64_t>(i)});
-    transformer.forward(batch);
-    session.cache->set_length(start + static_cast<std::int64_t>(count));
-    session.ids.insert(session.ids.end(), ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(count));
-    ids = ids.subspan(count);
-  }
-  return static_cast<std::int64_t>(batch.size()) - 1;
-}
+std::int64_t Engine::max_batch() const { return parts_->transformer->max_tokens(); }
 
 LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query) {
-  const std::int64_t row = append(session, ids);
-  return parts_->transformer->find_logits(row, query);
+  if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
+  const auto most = static_cast<std::size_t>(max_batch());
+  for (; ids.size() > most; ids = ids.subspan(most)) {
+    const Step part{&session, ids.first(most)};
+    step({&part, 1}, {});
+  }
+  LogitSet found;
+  const Step last{&session, ids, {&query, 1}};
+  step({&last, 1}, [&](std::size_t, const LogitSet& logits) { found = logits; });
+  return found;
 }
 
-void Engine::decode(std::span<const Step> steps, const StepSink& sink) {
-  Transformer& transformer = *parts_->transformer;
+void Engine::step(std::span<const Step> steps, const StepSink& sink) {
   if (steps.empty()) return;
-  if (static_cast<std::int64_t>(steps.size()) > transformer.max_tokens())
-    fail(ErrorKind::usage, "{} sequences at once, at most {} are allowed", steps.size(), transformer.max_tokens());
+  std::size_t tokens = 0;
+  for (const Step& step : steps) tokens += step.ids.size();
+  if (static_cast<std::int64_t>(tokens) > max_batch())
+    fail(ErrorKind::usage, "{} tokens at once, at most {} are allowed", tokens, max_batch());
   std::vector<BatchToken> batch;
   for (const Step& step : steps) {
-    const std::int64_t position = step.session->cache->length();
-    step.session->cache->reserve(position + 1);
-    batch.push_back({step.id, step.session->cache.get(), position});
+    const std::int64_t start = step.session->cache->length();
+    step.session->cache->reserve(start + static_cast<std::int64_t>(step.ids.size()));
+    for (std::size_t i = 0; i < step.ids.size(); ++i)
+      batch.push_back({step.ids[i], step.session->cache.get(), start + static_cast<std::int64_t>(i)});
   }
-  transformer.forward(batch);
-  std::vector<LogitQuery> queries;
+  parts_->transformer->forward(batch);
   for (const Step& step : steps) {
-    step.session->cache->set_length(step.session->cache->length() + 1);
-    step.session->ids.push_back(step.id);
-    queries.push_back(step.query);
+    Session& session = *step.session;
+    session.cache->set_length(session.cache->length() + static_cast<std::int64_t>(step.ids.size()));
+    session.ids.insert(session.ids.end(), step.ids.begin(), step.ids.end());
   }
-  constexpr auto together = static_cast<std::size_t>(Transformer::head_rows);
-  for (std::size_t first = 0; first < steps.size(); first += together) {
-    const auto part = std::span(queries).subspan(first, std::min(together, steps.size() - first));
-    const std::vector<LogitSet> found = transformer.find_logits(static_cast<std::int64_t>(first), part);
-    for (std::size_t i = 0; i < found.size(); ++i) sink(first + i, found[i]);
+  answer(steps, sink);
+}
+
+// The head takes rows that follow each other together, as those of steps of one id do.
+void Engine::answer(std::span<const Step> steps, const StepSink& sink) {
+  std::vector<std::size_t> asking;
+  std::vector<LogitQuery> queries;
+  std::int64_t first = 0, next = 0;
+  const auto ask = [&] {
+    if (asking.empty()) return;
+    const std::vector<LogitSet> found = parts_->transformer->find_logits(first, queries);
+    for (std::size_t i = 0; i < found.size(); ++i) sink(asking[i], found[i]);
+    asking.clear(), queries.clear();
+  };
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    next += static_cast<std::int64_t>(steps[i].ids.size());
+    if (steps[i].query.empty()) continue;
+    const std::int64_t row = next - 1;
+    const auto held = static_cast<std::int64_t>(asking.size());
+    if (held == Transformer::head_rows || row != first + held) ask();
+    if (asking.empty()) first = row;
+    asking.push_back(i), queries.push_back(steps[i].query.front());
   }
+  ask();
 }
 
 void Engine::check_ids(std::span<const TokenId> ids) const {
@@ -251,6 +247,18 @@ void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const Logi
   }
 }
 
+std::int64_t Engine::token_limit(const GenerateRequest& request) const {
+  const std::int64_t room = n_ctx() - static_cast<std::int64_t>(request.prompt.size());
+  return request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
+}
+
+Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequence) const {
+  check_ids(request.prompt);
+  GenerationLimits limits{token_limit(request), request.stop};
+  if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
+  return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
+}
+
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.
 std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
                                         const GenerateCallbacks& callbacks, Timings& timings) {
@@ -263,66 +271,38 @@ std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest&
   timings.prompt_tokens = static_cast<std::int64_t>(request.prompt.size() - shared);
   std::span<const TokenId> rest = std::span(request.prompt).subspan(shared);
   const std::uint64_t total = rest.size();
-  const auto step = static_cast<std::size_t>(parts_->transformer->max_tokens());
-  while (true) {
+  std::optional<LogitSet> logits;
+  while (!logits) {
     if (request.cancel != nullptr && *request.cancel) return std::nullopt;
-    const auto part = rest.first(std::min(step, rest.size()));
-    const std::int64_t row = append(session, part);
+    const auto part = rest.first(std::min(static_cast<std::size_t>(max_batch()), rest.size()));
     rest = rest.subspan(part.size());
+    const Step next{&session, part, std::span(&query, rest.empty() ? 1 : 0)};
+    step({&next, 1}, [&](std::size_t, const LogitSet& found) { logits = found; });
     if (callbacks.on_prefill) callbacks.on_prefill(total - rest.size(), total);
-    if (rest.empty()) return parts_->transformer->find_logits(row, query);
   }
+  return logits;
 }
 
 GenerateResult Engine::generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks) {
-  check_ids(request.prompt);
-  Sampler sampler(request.sampling, config().n_vocab);
-  StopStrings stops(request.stop);
-  std::optional<StreamDecoder> decoder;
-  if (tokenizer() != nullptr) decoder.emplace(*tokenizer());
-
-  GenerateResult result;
-  const auto emit = [&](const std::string& piece, TokenId id) {
-    result.text += piece;
-    if (callbacks.on_text) callbacks.on_text(piece, id);
-  };
+  Generation generation = this->generation(request);
+  Timings timings;
   const Stopwatch since_start;
-  std::optional<LogitSet> logits = prefill(session, request, sampler.query(request.prompt), callbacks, result.timings);
-  result.timings.prompt_seconds = since_start.seconds();
-  result.finish_reason = logits ? FinishReason::length : FinishReason::cancelled;
-
-  std::vector<TokenId> history = request.prompt;
-  const std::int64_t room = n_ctx() - static_cast<std::int64_t>(request.prompt.size());
-  const std::int64_t limit = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
+  std::optional<LogitSet> logits = prefill(session, request, generation.query(), callbacks, timings);
+  timings.prompt_seconds = since_start.seconds();
   const Stopwatch since_prompt;
-  while (logits && static_cast<std::int64_t>(result.ids.size()) < limit) {
-    if (request.cancel != nullptr && *request.cancel) {
-      result.finish_reason = FinishReason::cancelled;
+  while (!generation.finished()) {
+    if (!logits || (request.cancel != nullptr && *request.cancel)) {
+      generation.finish(FinishReason::cancelled, callbacks.on_text);
       break;
     }
-    const TokenId id = sampler.sample(*logits, history, result.ids.size());
-    history.push_back(id), result.ids.push_back(id);
-    if (result.ids.size() == 1) result.timings.first_token_seconds = since_start.seconds();
-    if (!request.ignore_eos && is_end(id)) {
-      result.finish_reason = FinishReason::stop;
-      break;
-    }
-    emit(decoder ? stops.put(decoder->put(id)) : std::string(), id);
-    if (stops.stopped()) {
-      result.finish_reason = FinishReason::stop;
-      break;
-    }
-    if (static_cast<std::int64_t>(result.ids.size()) < limit) {
-      logits = evaluate(session, {&history.back(), 1}, sampler.query(history));
-    }
+    generation.put(*logits, callbacks.on_text);
+    if (generation.drawn().size() == 1) timings.first_token_seconds = since_start.seconds();
+    if (!generation.finished()) logits = evaluate(session, generation.history().last(1), generation.query());
   }
-  if (decoder && !stops.stopped()) {
-    const std::string rest = stops.put(decoder->finish()) + stops.finish();
-    if (!rest.empty()) emit(rest, result.ids.empty() ? -1 : result.ids.back());
-  }
-  result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
-  result.timings.generate_seconds = since_prompt.seconds();
-  return result;
+  const std::span<const TokenId> drawn = generation.drawn();
+  timings.generated_tokens = static_cast<std::int64_t>(drawn.size());
+  timings.generate_seconds = since_prompt.seconds();
+  return {generation.text(), {drawn.begin(), drawn.end()}, generation.reason(), timings};
 }
 
 }  // namespace bitnet

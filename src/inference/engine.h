@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "inference/generation.h"
 #include "inference/hidden_zeros.h"
 #include "inference/kv_cache.h"
 #include "inference/logits.h"
@@ -31,9 +32,6 @@ struct EngineOptions {
 
 // Done and total in bytes (loading) or tokens (prefill). Called on the caller's thread.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
-
-enum class FinishReason { stop, length, cancelled };
-const char* text(FinishReason reason);  // "stop", "length", "cancelled"
 
 struct GenerateRequest {
   std::vector<TokenId> prompt;   // at least one id, each in [0, n_vocab)
@@ -57,8 +55,7 @@ struct GenerateResult {
 };
 
 struct GenerateCallbacks {
-  std::function<void(std::string_view text, TokenId id)>
-      on_text;  // each piece valid UTF-8, possibly empty; never part of a stop string
+  PieceSink on_text;
   Progress on_prefill;
 };
 
@@ -110,16 +107,23 @@ class Engine {
   // Appends `ids` to the session; returns the last position's logits, all or what `query` asks for, valid until the next call.
   LogitSet evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query = {});
 
-  // One token behind each of several sessions, which share every reading of the weights; no session twice. The sink gets each
-  // one's logits, in order, valid during its call; they are those of evaluate(). Throws Error{usage} for more steps than
-  // `chunk`, Error{too_big} for a full session; then no session has changed.
+  // Appends ids to each of several sessions, which share every reading of the weights; no session twice, and at most
+  // max_batch() ids together. The sink gets what the query of a step, if it has one, asks for behind the last of its ids, in
+  // the order of the steps, valid during its call; they are those of evaluate(). Throws Error{usage} for too many ids,
+  // Error{too_big} for a full session or without memory; then no session has changed.
   struct Step {
     Session* session;
-    TokenId id;
-    LogitQuery query;
+    std::span<const TokenId> ids;            // at least one
+    std::span<const LogitQuery> query = {};  // one or none
   };
   using StepSink = std::function<void(std::size_t step, const LogitSet& logits)>;
-  void decode(std::span<const Step> steps, const StepSink& sink);
+  void step(std::span<const Step> steps, const StepSink& sink);
+  std::int64_t max_batch() const;
+
+  // The state of a request that somebody else brings the logits for, and how many tokens it may draw. Safe from any thread
+  // while the engine computes. Throws what generate() throws for a bad request.
+  Generation generation(const GenerateRequest& request, std::uint64_t sequence = 0) const;
+  std::int64_t token_limit(const GenerateRequest& request) const;
 
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
@@ -129,7 +133,7 @@ class Engine {
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
   void check_ids(std::span<const TokenId> ids) const;
-  std::int64_t append(Session& session, std::span<const TokenId> ids);
+  void answer(std::span<const Step> steps, const StepSink& sink);
   std::optional<LogitSet> prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
                                   const GenerateCallbacks& callbacks, Timings& timings);
   std::unique_ptr<Parts> parts_;

@@ -163,18 +163,21 @@ TEST_F(EngineTest, DecodingTogetherIsDecodingAlone) {
   }
   for (TokenId id = 60; id < 63; ++id) {
     std::vector<Engine::Step> steps;
+    std::vector<LogitQuery> queries(count);
+    std::vector<std::vector<TokenId>> ids(count);
     for (std::size_t i = 0; i < count; ++i) {
-      const auto wanted = static_cast<std::int64_t>(i % 3 * 5);  // every logit, or the best five or ten
-      steps.push_back({&together[i], static_cast<TokenId>(id + static_cast<TokenId>(i)), {.count = wanted}});
+      queries[i].count = static_cast<std::int64_t>(i % 3 * 5);  // every logit, or the best five or ten
+      ids[i].assign(i % 4 == 3 ? 5 : 1, static_cast<TokenId>(id + static_cast<TokenId>(i)));
+      steps.push_back({&together[i], ids[i], {&queries[i], 1}});
     }
     std::vector<std::pair<std::vector<TokenId>, std::vector<float>>> found;
-    engine->decode(steps, [&](std::size_t i, const LogitSet& logits) {
+    engine->step(steps, [&](std::size_t i, const LogitSet& logits) {
       EXPECT_EQ(i, found.size());
       found.push_back({{logits.ids.begin(), logits.ids.end()}, {logits.values.begin(), logits.values.end()}});
     });
     ASSERT_EQ(found.size(), count);
     for (std::size_t i = 0; i < count; ++i) {
-      const LogitSet single = engine->evaluate(alone[i], {&steps[i].id, 1}, steps[i].query);
+      const LogitSet single = engine->evaluate(alone[i], ids[i], queries[i]);
       EXPECT_TRUE(std::ranges::equal(found[i].first, single.ids)) << i;
       EXPECT_TRUE(std::ranges::equal(found[i].second, single.values)) << i;
     }
@@ -186,8 +189,9 @@ TEST_F(EngineTest, AFullSessionStopsTheStepBeforeItChangesAnother) {
   const auto engine = open({}, {.n_ctx = 8});
   Session full = engine->new_session(), other = engine->new_session();
   engine->evaluate(full, std::vector<TokenId>(8, 3)), engine->evaluate(other, std::vector<TokenId>(2, 3));
-  const std::vector<Engine::Step> steps = {{&other, 1, {}}, {&full, 1, {}}};
-  EXPECT_THROW(engine->decode(steps, [](std::size_t, const LogitSet&) {}), Error);
+  const TokenId id = 1;
+  const std::vector<Engine::Step> steps = {{&other, {&id, 1}}, {&full, {&id, 1}}};
+  EXPECT_THROW(engine->step(steps, [](std::size_t, const LogitSet&) {}), Error);
   EXPECT_EQ(other.ids.size(), 2u);
   EXPECT_EQ(other.cache->length(), 2);
 }

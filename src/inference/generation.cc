@@ -1,0 +1,59 @@
+// One sequence's tokens and text, drawn from logits that somebody else computes.
+#include "inference/generation.h"
+
+#include <utility>
+
+namespace bitnet {
+
+const char* text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::deadline:
+      return "deadline";
+    case FinishReason::cancelled:
+      break;
+  }
+  return "cancelled";
+}
+
+Generation::Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits,
+                       std::int64_t n_vocab, const Tokenizer* tokenizer, std::uint64_t sequence)
+    : history_(std::move(prompt)),
+      prompt_tokens_(history_.size()),
+      limits_(std::move(limits)),
+      sampler_(sampling, n_vocab, sequence),
+      stops_(limits_.stop) {
+  if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
+  if (limits_.tokens <= 0) reason_ = FinishReason::length;
+}
+
+void Generation::put(const LogitSet& logits, const PieceSink& sink) {
+  const TokenId id = sampler_.sample(logits, history_, drawn().size());
+  history_.push_back(id);
+  if (limits_.is_end(id)) return finish(FinishReason::stop, sink);
+  emit(decoder_ ? stops_.put(decoder_->put(id)) : std::string(), id, sink);
+  if (stops_.stopped()) {
+    finish(FinishReason::stop, sink);
+  } else if (static_cast<std::int64_t>(drawn().size()) >= limits_.tokens) {
+    finish(FinishReason::length, sink);
+  }
+}
+
+void Generation::finish(FinishReason reason, const PieceSink& sink) {
+  if (reason_) return;
+  reason_ = reason;
+  if (!decoder_ || stops_.stopped()) return;
+  std::string rest = stops_.put(decoder_->finish());
+  rest += stops_.finish();
+  if (!rest.empty()) emit(rest, drawn().empty() ? -1 : history_.back(), sink);
+}
+
+void Generation::emit(const std::string& piece, TokenId id, const PieceSink& sink) {
+  text_ += piece;
+  if (sink) sink(piece, id);
+}
+
+}  // namespace bitnet

@@ -1,0 +1,70 @@
+// Generation: what becomes of one sequence's logits: drawn tokens, end tokens, stop strings, text, the reason for its end.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "inference/logits.h"
+#include "inference/sampler.h"
+#include "inference/stop_strings.h"
+#include "tokenizers/tokenizer.h"
+
+namespace bitnet {
+
+enum class FinishReason { stop, length, cancelled, deadline };
+const char* text(FinishReason reason);  // "stop", "length", "cancelled", "deadline"
+
+// When a generation ends, beside being cancelled.
+struct GenerationLimits {
+  std::int64_t tokens;                 // at most so many are drawn
+  std::vector<std::string> stop = {};  // non-empty; the text ends before the first one that appears
+  std::function<bool(TokenId)> is_end = [](TokenId) { return false; };  // the token that ends an answer; it has no text
+};
+
+// A token, and the text that became safe to show with it: valid UTF-8, possibly empty, never part of a stop string. What was
+// held back comes at the end with the last token again, or -1 where none was drawn.
+using PieceSink = std::function<void(std::string_view text, TokenId id)>;
+
+// One sequence: the caller brings the logits behind its history, this decides what they mean. The same logits give the same
+// tokens and text whatever runs them. Not thread safe.
+class Generation {
+ public:
+  // `prompt` is not empty; `tokenizer` may be null and outlives this. `sequence` tells the random draws of several answers to
+  // one prompt apart. Throws Error{usage} for parameters or stop strings that break their rules.
+  Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits, std::int64_t n_vocab,
+             const Tokenizer* tokenizer, std::uint64_t sequence = 0);
+
+  // Prompt and what was drawn. Unless finished, the logits behind its last token come next.
+  std::span<const TokenId> history() const { return history_; }
+  std::span<const TokenId> drawn() const { return std::span(history_).subspan(prompt_tokens_); }
+  LogitQuery query() const { return sampler_.query(history_); }
+
+  // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers.
+  void put(const LogitSet& logits, const PieceSink& sink);
+
+  // Ends it from outside; nothing when it has ended.
+  void finish(FinishReason reason, const PieceSink& sink);
+
+  bool finished() const { return reason_.has_value(); }
+  FinishReason reason() const { return *reason_; }  // once finished
+  const std::string& text() const { return text_; }
+
+ private:
+  void emit(const std::string& piece, TokenId id, const PieceSink& sink);
+
+  std::vector<TokenId> history_;
+  std::size_t prompt_tokens_;
+  GenerationLimits limits_;
+  Sampler sampler_;
+  StopStrings stops_;
+  std::optional<StreamDecoder> decoder_;
+  std::string text_;
+  std::optional<FinishReason> reason_;
+};
+
+}  // namespace bitnet

@@ -1,0 +1,138 @@
+// One step of the scheduler: which tokens make the batch, whose pages give way, and what becomes of the logits.
+#include <algorithm>
+
+#include "common/stopwatch.h"
+#include "inference/scheduled_sequence.h"
+#include "inference/scheduler.h"
+
+namespace bitnet {
+namespace {
+
+constexpr std::int64_t smallest_share = 16;  // prompt tokens, below which a part costs more than it brings
+
+double seconds_between(SchedulerClock::time_point start, SchedulerClock::time_point end) {
+  return std::chrono::duration<double>(end - start).count();
+}
+
+}  // namespace
+
+void Scheduler::Rates::add(double seconds, std::int64_t prompt_tokens, std::int64_t decode_tokens) {
+  const auto mix = [](double& mean, double value) { mean = mean == 0 ? value : mean + 0.1 * (value - mean); };
+  if (prompt_tokens == 0) {
+    mix(seconds_a_decode, seconds);
+  } else if (prompt_tokens >= smallest_share || seconds_a_prompt_token == 0) {
+    const double decode = decode_tokens > 0 ? std::min(seconds_a_decode, seconds / 2) : 0;
+    mix(seconds_a_prompt_token, (seconds - decode) / static_cast<double>(prompt_tokens));
+  }
+}
+
+// One token of each that decodes; of the prompts equal shares of what is left, so that a short one is not kept waiting by a
+// long one.
+std::vector<Scheduler::Part> Scheduler::choose() const {
+  std::vector<Part> parts;
+  std::int64_t readers = 0, decoding = 0;
+  for (const auto& sequence : running_) (sequence->pending() > 1 ? readers : decoding) += 1;
+  std::int64_t left = engine_.max_batch() - decoding;
+  if (decoding > 0) left = std::min(left, options_.prompt_chunk);
+  for (const auto& sequence : running_) {
+    const std::int64_t pending = sequence->pending();
+    if (pending <= 1) {
+      parts.push_back({sequence.get(), 1});
+      continue;
+    }
+    const std::int64_t share = std::min(left, std::max(smallest_share, left / readers--));
+    const std::int64_t tokens = std::min(pending, share);
+    left -= tokens;
+    if (tokens > 0) parts.push_back({sequence.get(), tokens});
+  }
+  return parts;
+}
+
+// Memory for all parts, in the order in which sequences are to be kept: whoever gives way stands behind those that were served.
+std::vector<Scheduler::Part> Scheduler::make_room(std::vector<Part> parts) {
+  std::vector<Part> kept;
+  for (const Part& part : parts) {
+    Sequence& sequence = *part.sequence;
+    if (sequence.session.cache == nullptr) continue;  // gave way to one before it
+    if (make_room(sequence, part.tokens)) {
+      kept.push_back(part);
+    } else if (running_.front().get() == &sequence) {
+      const Error error(ErrorKind::too_big, "there is no memory left for keys and values");
+      finish(sequence, FinishReason::length, &error);
+    } else {
+      preempt(sequence);
+    }
+  }
+  return kept;
+}
+
+bool Scheduler::make_room(Sequence& sequence, std::int64_t tokens) {
+  const std::int64_t wanted = sequence.session.cache->length() + tokens;
+  const KvPages& pages = engine_.kv_pages();
+  auto victim = running_.rbegin();
+  while (sequence.session.cache->pages_missing(wanted) > pages.free()) {
+    if (known_.evict()) continue;
+    while (victim != running_.rend() && ((*victim)->session.cache == nullptr || (*victim)->ended)) ++victim;
+    if (victim == running_.rend() || victim->get() == &sequence) return false;
+    preempt(**victim);
+  }
+  sequence.session.cache->reserve(wanted);
+  return true;
+}
+
+// What it computed may still be there when its turn comes again; if not, it is computed again, to the same bits.
+void Scheduler::preempt(Sequence& sequence) {
+  remember(sequence);
+  sequence.session = {};
+  ++counts_.preempted;
+}
+
+void Scheduler::run_batch(const std::vector<Part>& parts) {
+  std::vector<Engine::Step> steps;
+  std::vector<LogitQuery> queries(parts.size());
+  std::int64_t prompt_tokens = 0, decode_tokens = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Sequence& sequence = *parts[i].sequence;
+    const auto at = sequence.session.ids.size(), count = static_cast<std::size_t>(parts[i].tokens);
+    const bool complete = parts[i].tokens == sequence.pending();
+    (sequence.pending() > 1 ? prompt_tokens : decode_tokens) += parts[i].tokens;
+    if (complete) queries[i] = sequence.generation.query();
+    const std::size_t asked = complete ? 1 : 0;
+    steps.push_back(
+        {&sequence.session, sequence.generation.history().subspan(at, count), std::span(queries).subspan(i, asked)});
+  }
+  const Stopwatch since_start;
+  std::vector<std::unique_ptr<Error>> errors(parts.size());
+  engine_.step(steps, [&](std::size_t i, const LogitSet& logits) {
+    Sequence& sequence = *parts[i].sequence;
+    const auto now = SchedulerClock::now();
+    if (sequence.generation.drawn().empty()) {
+      sequence.first_drawn = now;
+      sequence.timings.prompt_seconds = seconds_between(sequence.started, now);
+      sequence.timings.first_token_seconds = seconds_between(sequence.arrived, now);
+    }
+    sequence.timings.generate_seconds = seconds_between(sequence.first_drawn, now);
+    if (parts[i].tokens > 1) remember(sequence);
+    try {
+      sequence.generation.put(logits, sequence.events.on_text);
+      ++counts_.generated_tokens;
+    } catch (const Error& error) {
+      errors[i] = std::make_unique<Error>(error);
+    }
+  });
+  {
+    const std::lock_guard lock(mutex_);
+    rates_.add(since_start.seconds(), prompt_tokens, decode_tokens);
+  }
+  counts_.prompt_tokens += static_cast<std::uint64_t>(prompt_tokens);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    Sequence& sequence = *parts[i].sequence;
+    if (errors[i]) {
+      finish(sequence, FinishReason::stop, errors[i].get());
+    } else if (sequence.generation.finished()) {
+      finish(sequence, sequence.generation.reason());
+    }
+  }
+}
+
+}  // namespace bitnet

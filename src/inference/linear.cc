@@ -17,21 +17,24 @@ std::uint64_t Linear::bytes() const {
 }
 
 void Linear::add(const WeightTensor& weight, ThreadPool& pool) {
-  const std::optional<float> scale = ternary_scale(weight.view, weight.name);
-  if (scale) {
-    add_ternary(weight, *scale * weight.scale, pool);
+  const std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
+  // Scales within a row are those of models that were not trained with int8 activations.
+  if (scales && (scales->per == ScalePer::tensor || scales->per == ScalePer::row)) {
+    add_ternary(weight, scales->values, pool);
   } else {
     add_dense(weight, pool);
   }
 }
 
-void Linear::add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool) {
+void Linear::add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool) {
   const std::int64_t rows = weight.view.shape.rows();
   cols_ = weight.view.shape.cols();
   Part part;
   part.first_row = rows_, part.rows = rows, part.is_ternary = true;
   part.bytes = Buffer(static_cast<std::size_t>(ternary_lines_bytes(rows, cols_)));
-  part.scales.assign(static_cast<std::size_t>(rows), scale);
+  part.scales.assign(static_cast<std::size_t>(rows), scales.front());
+  if (scales.size() > 1) part.scales.assign(scales.begin(), scales.end());
+  for (float& scale : part.scales) scale *= weight.scale;
   auto* lines = part.bytes.as<std::uint8_t>();
   pool.split(rows, 16, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols_));

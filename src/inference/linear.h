@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ class Linear {
   void add(const WeightTensor& weight, ThreadPool& pool);
 
  private:
-  void add_ternary(const WeightTensor& weight, float scale, ThreadPool& pool);
+  void add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool);
   void add_dense(const WeightTensor& weight, ThreadPool& pool);
 
   std::vector<Part> parts_;

@@ -1,23 +1,37 @@
-// A stored matrix read as ternary codes: which tensors are ternary, with which scale, and their rows unpacked.
+// A stored matrix read as ternary codes: which tensors are ternary, with which scales, and their rows unpacked.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "common/shape.h"
 
 namespace bitnet {
 
-// weight = (code - 1) * scale with code 0, 1 or 2, one scale for the whole tensor.
-//
-// I2_S always is. TQ1_0 and TQ2_0 are when all their non-zero block scales are the same; F32, F16 and BF16 when every weight is
-// -s, 0 or s (how converters store a ternary model whose type they do not know). Anything else gives nullopt: use it as a dense
-// matrix. The tensor's bytes are not read again by this value's users other than through unpack_row. Throws Error{bad_model}
-// naming the tensor for a scale that is not finite.
-std::optional<float> ternary_scale(const TensorView& tensor, std::string_view name);
+// Which weights share a scale: all, those of a row, or each 64, 128 or 256 consecutive ones of a row.
+enum class ScalePer : std::uint8_t { tensor, row, block64, block128, block256 };
+std::string_view name_of(ScalePer per);  // "tensor", "row", "block of 64 weights", ...
 
-// Codes (cols) of one row of a tensor for which ternary_scale has a value. Throws Error{bad_model} for a code of 3. Safe to
+// How many scales a row of `cols` weights has of its own: 0 for one a tensor. Blocks divide the row.
+std::int64_t scales_per_row(ScalePer per, std::int64_t cols);
+
+// weight = (code - 1) * scale with code 0, 1 or 2.
+struct TernaryScales {
+  ScalePer per = ScalePer::tensor;
+  std::vector<float> values;  // (1) for a tensor, (rows) or (rows, blocks); finite and not negative, but for I2_S as stored
+};
+
+// The scales of a ternary matrix, as few as tell everything: one for the tensor where all are the same, one for each row where
+// those of a row are, else one for each block. Zero scales count as any: their weights are zero, whatever the codes say.
+//
+// The packed ternary types are ternary unless a scale is negative; F32, F16 and BF16 when every weight is -s, 0 or s (how
+// converters store a ternary model whose type they do not know). Anything else gives nullopt: use it as a dense matrix. Throws
+// Error{bad_model} naming the tensor for a scale that is not finite.
+std::optional<TernaryScales> ternary_scales(const TensorView& tensor, std::string_view name);
+
+// Codes (cols) of one row of a tensor for which ternary_scales has a value. Throws Error{bad_model} for a code of 3. Safe to
 // call from several threads on different rows.
 void unpack_row(const TensorView& tensor, std::string_view name, std::int64_t row, std::uint8_t* codes);
 

@@ -12,6 +12,13 @@
 namespace bitnet {
 namespace {
 
+// The one scale of a tensor that has one.
+std::optional<float> ternary_scale(const TensorView& tensor, std::string_view name) {
+  const auto scales = ternary_scales(tensor, name);
+  if (!scales || scales->per != ScalePer::tensor) return std::nullopt;
+  return scales->values.front();
+}
+
 std::vector<std::byte> i2_s_bytes(std::int64_t weights, float scale) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(weights / 4 + 32), std::byte{0x55});
   std::memcpy(bytes.data() + weights / 4, &scale, sizeof scale);
@@ -75,7 +82,7 @@ TEST(TernaryScale, AcceptsFloatsOfOneMagnitudeOnly) {
   EXPECT_THAT(codes, testing::ElementsAre(0, 1));
 }
 
-TEST(TernaryScale, IgnoresTheScaleOfZeroBlocksAndRefusesMixedOnes) {
+TEST(TernaryScale, IgnoresTheScaleOfZeroBlocksAndTellsRowsFromBlocks) {
   std::vector<std::byte> blocks(2 * 66);
   const std::uint16_t scale = f32_to_f16(0.75f), other = f32_to_f16(0.5f);
   std::memcpy(blocks.data() + 64, &scale, 2);
@@ -85,12 +92,20 @@ TEST(TernaryScale, IgnoresTheScaleOfZeroBlocksAndRefusesMixedOnes) {
   unpack_row(tensor, "w", 1, codes.data());
   EXPECT_THAT(codes, testing::Each(1));  // scale 0: zero weights whatever the codes say
   std::memcpy(blocks.data() + 66 + 64, &other, 2);
-  EXPECT_EQ(ternary_scale(tensor, "w"), std::nullopt);
+  EXPECT_EQ(ternary_scales(tensor, "w")->per, ScalePer::row);
+  EXPECT_THAT(ternary_scales(tensor, "w")->values, testing::ElementsAre(0.75f, 0.5f));
+  blocks.resize(4 * 66);
+  std::memcpy(blocks.data() + 3 * 66 + 64, &scale, 2);
+  const TensorView wide{DataType::tq2_0, {{2, 512}}, blocks};
+  EXPECT_EQ(ternary_scales(wide, "w")->per, ScalePer::block256);
+  EXPECT_THAT(ternary_scales(wide, "w")->values, testing::ElementsAre(0.75f, 0.5f, 0.0f, 0.75f));
+  blocks[65] |= std::byte{0x80};
+  EXPECT_EQ(ternary_scales(wide, "w"), std::nullopt) << "a negative scale";
 }
 
 TEST(TernaryScale, LeavesDenseBlockFormatsAlone) {
   const std::vector<std::byte> blocks(34);
-  EXPECT_EQ(ternary_scale({DataType::q8_0, {{1, 32}}, blocks}, "w"), std::nullopt);
+  EXPECT_EQ(ternary_scales({DataType::q8_0, {{1, 32}}, blocks}, "w"), std::nullopt);
 }
 
 }  // namespace

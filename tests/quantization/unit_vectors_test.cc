@@ -27,12 +27,14 @@ TEST_P(PackedVectors, UnpackToTheCodes) {
   const auto codes = npz.get<std::int8_t>("codes" + std::to_string(cols));
   const float scale = npz.get<float>("wscale" + std::to_string(cols))[0];
   const TensorView tensor{type, {{24, cols}}, bytes};
-  const std::optional<float> found = ternary_scale(tensor, "w");
-  ASSERT_TRUE(found.has_value());
+  const std::optional<TernaryScales> scales = ternary_scales(tensor, "w");
+  ASSERT_TRUE(scales.has_value());
+  ASSERT_EQ(scales->per, ScalePer::tensor);
+  const float found = scales->values.front();
   if (type == DataType::i2_s) {
-    EXPECT_EQ(*found, scale);
+    EXPECT_EQ(found, scale);
   } else {
-    EXPECT_NEAR(*found, scale, scale * 0x1p-11f);  // the block scale is a half
+    EXPECT_NEAR(found, scale, scale * 0x1p-11f);  // the block scale is a half
   }
   std::vector<std::uint8_t> row(static_cast<std::size_t>(cols));
   for (std::int64_t r = 0; r < 24; ++r) {

@@ -8,16 +8,17 @@ import re
 import sys
 from pathlib import Path
 
-# A component may include itself, what is listed here, and everything below that.
+# A component may include itself, what is listed here, and everything below that. "A/B" is a component in a folder of A.
 DEPENDS_ON = {
     "common": [],
     "kernels": ["common"],
     "quantization": ["kernels"],
     "models": ["quantization"],
+    "models/hub": ["common"],
     "tokenizers": ["common"],
     "inference": ["models", "tokenizers"],
-    "cli": ["inference"],
-    "server": ["inference"],
+    "cli": ["inference", "models/hub"],
+    "server": ["inference", "models/hub"],
     "ffi": ["inference"],
     "py": ["inference"],
     "wasm": ["inference", "ffi"],
@@ -49,6 +50,13 @@ def allowed_components(component):
     return reached
 
 
+def component_of(name):
+    """The component that a path below src/ belongs to, or its first folder when that is none."""
+    parts = name.split("/")
+    nested = "/".join(parts[:2])
+    return nested if nested in DEPENDS_ON and len(parts) > 2 else parts[0]
+
+
 def source_files(root):
     """Our own files: known suffixes, and scripts without a suffix that begin with #!."""
     for folder in SOURCE_FOLDERS:
@@ -61,7 +69,7 @@ def source_files(root):
 
 def include_problems(root, path, lines):
     """Quoted includes of a file below src/: written from src/, existing, and downwards."""
-    component = path.relative_to(root / "src").parts[0]
+    component = component_of(path.relative_to(root / "src").as_posix())
     if component not in DEPENDS_ON:
         yield 1, f"'{component}' is not a component; known are {', '.join(DEPENDS_ON)}"
         return
@@ -71,8 +79,8 @@ def include_problems(root, path, lines):
         if not match:
             continue
         target = match.group(1)
-        head, slash, _ = target.partition("/")
-        if not slash or head not in DEPENDS_ON:
+        head = component_of(target)
+        if "/" not in target or head not in DEPENDS_ON:
             yield number, f'"{target}" is not written from src/: "COMPONENT/FILE.h" is the form'
         elif head not in allowed:
             below = ", ".join(sorted(allowed - {component})) or "nothing"

@@ -20,5 +20,8 @@ CommandBody add_detokenize(CLI::App& command);
 CommandBody add_logits(CLI::App& command);
 CommandBody add_bench(CLI::App& command);
 CommandBody add_doctor(CLI::App& command);
+CommandBody add_pull(CLI::App& command);
+CommandBody add_list(CLI::App& command);
+CommandBody add_rm(CLI::App& command);
 
 }  // namespace bitnet::cli

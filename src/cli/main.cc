@@ -20,7 +20,7 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 8> commands = {{
+constexpr std::array<CommandRow, 11> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"inspect", "Say what a model file holds, without loading it", add_inspect},
@@ -29,6 +29,9 @@ constexpr std::array<CommandRow, 8> commands = {{
     {"logits", "Write the scores of every position as a NumPy file", add_logits},
     {"bench", "Measure tokens per second, and what bounds them", add_bench},
     {"doctor", "Say what this machine can do, and test the kernels", add_doctor},
+    {"pull", "Download a published model, or any file", add_pull},
+    {"list", "Say which models were pulled", add_list},
+    {"rm", "Remove models that were pulled", add_rm},
 }};
 
 constexpr const char* default_model_help =
@@ -131,6 +134,7 @@ int guarded_main(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe then shows as EPIPE where it is written
+  std::signal(SIGXFSZ, SIG_IGN);  // and a file beyond the limit of `ulimit -f` as EFBIG
   bitnet::cli::install_interrupt_handler();
   bitnet::cli::log_to_standard_error();
   return bitnet::cli::guarded_main(argc, argv);

@@ -16,6 +16,8 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "common/error.h"
+#include "models/hub/cache.h"
+#include "models/hub/settings.h"
 
 namespace bitnet::cli {
 namespace {
@@ -37,6 +39,19 @@ bool is_file(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
 }
 
+// What exists under this name is meant, whatever else it could mean; then a model in the cache.
+std::string file_or_pulled(const std::string& path) {
+  struct stat status = {};
+  const bool only_a_file = path.ends_with(".gguf") && path.find(':') == std::string::npos;
+  if (only_a_file || ::stat(path.c_str(), &status) == 0) return path;
+  const auto name = hub::parse_model_name(path);
+  if (!name) return path;
+  const std::string cache = hub::cache_folder_from_environment();
+  if (const auto found = hub::find_cached(cache, *name)) return *found;
+  fail(ErrorKind::not_found, "{}: no such file, and no such model in {}; `bitnet pull {}` gets it", printable(path, 512),
+       printable(cache, 512), printable(path, 512));
+}
+
 // "15=-2.5", "15+1", "15-inf": the id, then what is added to its logit.
 std::pair<TokenId, float> parse_bias(const std::string& text) {
   const std::size_t split = text.find_first_of("=+-", 1);
@@ -54,7 +69,10 @@ std::pair<TokenId, float> parse_bias(const std::string& text) {
 }  // namespace
 
 void add_model_flag(CLI::App& command, ModelOptions& options) {
-  command.add_option("-m,--model", options.path, "GGUF file; BITNET_MODEL, then the installed default model, when not given")
+  command
+      .add_option(
+          "-m,--model", options.path,
+          "GGUF file, or a pulled model as OWNER/NAME[:FILE]; BITNET_MODEL, then the installed default model, when not given")
       ->type_name("FILE");
 }
 
@@ -103,9 +121,10 @@ std::optional<std::string> find_default_model() {
 }
 
 std::string model_path(const std::string& path) {
-  if (!path.empty()) return path;
+  if (!path.empty()) return file_or_pulled(path);
   // A variable that names a missing file is a mistake, not a reason to take another model.
-  if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0') return variable;
+  if (const char* variable = std::getenv("BITNET_MODEL"); variable != nullptr && *variable != '\0')
+    return file_or_pulled(variable);
   if (const auto found = find_default_model()) return *found;
   std::string places;
   for (const std::string& candidate : default_model_candidates()) {

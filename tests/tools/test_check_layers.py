@@ -41,7 +41,8 @@ def test_a_tree_that_keeps_the_rules_has_no_problems(tree):
 @pytest.mark.parametrize(
     "component, target",
     [("common", "kernels"), ("kernels", "quantization"), ("tokenizers", "models"), ("tokenizers", "kernels"),
-     ("models", "tokenizers"), ("inference", "cli"), ("cli", "server"), ("server", "ffi")],
+     ("models", "tokenizers"), ("inference", "cli"), ("cli", "server"), ("server", "ffi"), ("models", "models/hub"),
+     ("models/hub", "models"), ("inference", "models/hub")],
 )
 def test_an_include_that_does_not_lead_downwards_is_named(tree, component, target):
     tree.write(f"src/{target}/it.h")
@@ -50,7 +51,8 @@ def test_an_include_that_does_not_lead_downwards_is_named(tree, component, targe
     assert fact.startswith(f'src/{component}/user.cc:3: {component} must not include "{target}/it.h"')
 
 
-@pytest.mark.parametrize("component, target", [("wasm", "ffi"), ("inference", "kernels"), ("cli", "common"), ("models", "kernels")])
+@pytest.mark.parametrize("component, target", [("wasm", "ffi"), ("inference", "kernels"), ("cli", "common"), ("models", "kernels"),
+                                               ("models/hub", "common"), ("cli", "models/hub")])
 def test_an_include_of_any_lower_level_is_allowed(tree, component, target):
     tree.write(f"src/{target}/it.h")
     tree.write(f"src/{component}/user.cc", PURPOSE + f'#include "{target}/it.h"\n')

@@ -62,4 +62,8 @@ def hub():
 
 @pytest.fixture
 def user(bitnet, hub, tmp_path):
-    return HubUser(bitnet, hub, tmp_path)
+    user = HubUser(bitnet, hub, tmp_path)
+    if b"made without libcurl" in user("pull", "a/b").stderr:
+        pytest.skip("this build has no downloads")
+    hub.requests.clear()
+    return user

@@ -103,7 +103,7 @@ def test_rm_asks_unless_told_not_to(user, hub):
     for answer, left in (("n\n", True), ("\n", True), ("yes\n", False)):
         terminal = Terminal([user.bitnet.path, "rm", REPOSITORY], user.bitnet.environment(**user.env), user.bitnet.home)
         terminal.wait_for("? [y/N] ")
-        terminal.send(answer)
+        terminal.type(answer)
         assert terminal.exit_code() == 0
         terminal.close()
         assert user.folder().exists() is left

@@ -121,7 +121,7 @@ def test_no_http_at_all(user, hub, content):
 # ---- the list of files
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"siblings": 1}', b'{"siblings": []}', b"[" * 100000, b'{"sha": "x", "siblings": []}', b"\xff\xfe",
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"siblings": 1}', b'{"siblings": []}', b"[" * 4000000, b'{"siblings": ' + b'{"a":' * 1000, b'{"sha": "x", "siblings": []}', b"\xff\xfe",
                                   b'{"sha": "' + COMMIT.encode() + b'", "siblings": [{"rfilename": ["a.gguf"]}, 5, null]}'])
 def test_a_list_that_is_no_list(user, hub, content, body):
     hub.override = on("GET", "/api/", lambda h: h.answer(200, {}, body))
@@ -135,7 +135,7 @@ def test_an_endless_list(user, hub, content):
         raw(handler, "HTTP/1.1 200 OK\r\n\r\n", *[piece] * 400)
 
     hub.override = on("GET", "/api/", answer)
-    assert "more than 16777216 bytes" in refuse(user)
+    assert "more than 4194304 bytes" in refuse(user)
 
 
 @pytest.mark.parametrize("name", ["../evil.gguf", "/tmp/evil.gguf", "a/../../evil.gguf", "a//evil.gguf", "./evil.gguf", "evil\u0000.gguf", "a\\..\\evil.gguf",
@@ -335,3 +335,19 @@ def test_a_renamed_repository_is_followed(user, hub, content):
     user.pull(REPOSITORY, env={"HF_TOKEN": TOKEN})
     assert user.has_only_right_files()
     assert all(headers["Authorization"] == "Bearer " + TOKEN for _, _, headers in hub.requests)
+
+
+def test_what_the_hub_says_goes_before_what_the_last_server_says(user, hub, content):
+    """Small files are redirected within the hub, and what the redirect says of them may be only half of it."""
+    def override(handler):
+        if handler.command != "HEAD":
+            return False
+        if "/resolve-cache/" in handler.path:
+            handler.answer(200, {"ETag": '"other"', "Content-Length": str(SIZE)})
+        else:
+            handler.answer(307, facts(content, X_Linked_Size=None, Location="/api/resolve-cache/x"))
+        return True
+
+    hub.override = override
+    user.pull(REPOSITORY)
+    assert user.blobs() == [content.sha256]

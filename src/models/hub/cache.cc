@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -44,10 +45,16 @@ void make_folders(const std::string& root, const std::string& below) {
   make_folder(root + "/" + below);
 }
 
+// A name beside `path` that no other process and no other thread uses.
+std::string temporary_name(const std::string& path) {
+  static std::atomic<unsigned> count = 0;
+  return fmt::format("{}.{}.{}.tmp", path, ::getpid(), count++);
+}
+
 std::string parent(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
 void write_small_file(const std::string& path, const std::string& text) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  const std::string temporary = temporary_name(path);
   {
     std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
     out << text;
@@ -144,7 +151,7 @@ std::string link_file(const std::string& cache, const std::string& repository, c
   target += "blobs/" + blob;
   std::error_code error;
   if (fs::read_symlink(path, error) == fs::path(target)) return path;
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  const std::string temporary = temporary_name(path);
   ::unlink(temporary.c_str());
   if (::symlink(target.c_str(), temporary.c_str()) != 0) fail_with_errno(path, "link");
   if (::rename(temporary.c_str(), path.c_str()) != 0) fail_with_errno(path, "link");

@@ -74,12 +74,14 @@ std::string first_part(const std::string& name) {
   return part ? part_name(*part, 1) : name;
 }
 
-// True when `word` stands in `name` between other characters than letters, digits and underscores, in either case.
+// True when the lower-case `word` stands in `name` with no letter or digit before it, and no letter, digit or underscore
+// behind.
 bool names_type(std::string_view name, std::string_view word) {
-  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  const auto is_letter = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   for (std::size_t at = name.find(word); at != std::string_view::npos; at = name.find(word, at + 1)) {
     const std::size_t end = at + word.size();
-    if ((at == 0 || !is_word(name[at - 1])) && (end == name.size() || !is_word(name[end]))) return true;
+    if ((at == 0 || !is_letter(name[at - 1])) && (end == name.size() || (!is_letter(name[end]) && name[end] != '_')))
+      return true;
   }
   return false;
 }

@@ -139,6 +139,13 @@ HeaderList request_headers(const Request& request, const std::string& token) {
   return headers;
 }
 
+// What the hub says of a file on the way to it goes before what the server says that has it.
+void keep_hub_headers(const Response& response, std::map<std::string, std::string>& kept) {
+  for (const char* name : {"x-repo-commit", "x-linked-etag", "x-linked-size"}) {
+    if (const std::string value = response.header(name); !value.empty()) kept[name] = value;
+  }
+}
+
 // Failures of the connection itself and of what it carries; a certificate that does not fit stays as it is.
 bool may_pass(CURLcode code) {
   switch (code) {
@@ -249,11 +256,16 @@ Response HttpClient::send(const Request& request, const Sink& sink) {
   Origin origin = require_origin(hop.url, &handle_->endpoint);
   const Origin first = origin;
   std::optional<Reach> widest;
+  std::map<std::string, std::string> said_by_hub;
   for (int redirects = 0;; ++redirects) {
     Response response = handle_->hop(hop, sink, origin, origin == first ? std::nullopt : widest);
+    if (origin == handle_->endpoint) keep_hub_headers(response, said_by_hub);
     const std::string location = response.header("location");
-    if (!is_redirect(response.status) || location.empty()) return response;
-    if (request.stop_at_link && !response.header("x-linked-etag").empty()) return response;
+    const bool tells_all = !response.header("x-linked-etag").empty() && !response.header("x-linked-size").empty();
+    if (!is_redirect(response.status) || location.empty() || (request.stop_at_link && tells_all)) {
+      for (const auto& [name, value] : said_by_hub) response.headers[name] = value;
+      return response;
+    }
     if (redirects == max_redirects) fail(ErrorKind::io, "{}: more than {} redirects", first.text(), max_redirects);
     const auto known = handle_->reaches.find(first.text());
     widest = known != handle_->reaches.end() ? known->second : Reach::everywhere;

@@ -32,7 +32,7 @@ class TransientError : public Error {
 struct Request {
   std::string url;
   bool head = false;                  // only the headers
-  bool stop_at_link = false;          // a redirect that tells what it leads to (X-Linked-Etag) is the answer
+  bool stop_at_link = false;          // a redirect that tells what it leads to (X-Linked-Etag, -Size) is the answer
   std::uint64_t from = 0;             // leave out so many bytes of the body
   std::optional<std::uint64_t> last;  // and end with this one
   std::string if_range;               // an ETag as the server wrote it: `from` holds only while it is the same
@@ -62,8 +62,9 @@ class HttpClient {
   // Gets the body of a 2xx answer piece by piece; what it throws ends the request and comes out of send().
   using Sink = std::function<void(const Response& response, std::span<const std::byte> bytes)>;
 
-  // Any status is returned, after redirects. Throws TransientError, Error{io} for what no second attempt mends, Error{usage}
-  // for a URL that may not be used, Error{cancelled}.
+  // Any status is returned, after redirects; X-Repo-Commit, X-Linked-Etag and X-Linked-Size stay as the endpoint said them.
+  // Throws TransientError, Error{io} for what no second attempt mends, Error{usage} for a URL that may not be used,
+  // Error{cancelled}.
   Response send(const Request& request, const Sink& sink);
 
  private:

@@ -11,9 +11,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t max_api_answer = 16 << 20, max_files = 100000;
+constexpr std::size_t max_api_answer = 4 << 20, max_files = 100000;
 constexpr std::uint64_t max_file = std::uint64_t{1} << 40;  // 1 TiB
-constexpr double head_patience = 2, list_patience = 4;      // in stall times
+constexpr int max_json_depth = 32;
+constexpr double head_patience = 2, list_patience = 4;  // in stall times
 
 // What a refusal means, and what to do about it. https://huggingface.co answers 401 for what does not exist, too.
 void check_access(const Response& response, const Settings& settings, const ModelName& name, const std::string& file) {
@@ -33,8 +34,11 @@ void check_access(const Response& response, const Settings& settings, const Mode
          has_token ? "pull again; the token in use must be of that account and may read gated models" : token_help);
   }
   if (code == "RepoNotFound" || response.status == 401) {
-    if (has_token)
-      fail(ErrorKind::not_found, "{}: no such model at {}, or the token in use may not see it", repository, settings.endpoint);
+    if (has_token) {
+      const std::string reason = printable(response.header("x-error-message"), 128);
+      fail(ErrorKind::not_found, "{}: no such model at {}, or the token in use may not see it{}", repository, settings.endpoint,
+           reason.empty() ? "" : " (" + reason + ")");
+    }
     fail(ErrorKind::not_found, "{}: no such model at {}, or a private one: {}", repository, settings.endpoint, token_help);
   }
   if (response.status == 404) {
@@ -64,7 +68,12 @@ std::string licence_of(const Json& model) {
 }
 
 FileList read_list(const std::string& text, const std::string& where) {
-  const Json model = Json::parse(text, nullptr, false);
+  // Depth costs memory, many times what the text takes.
+  const auto bounded = [&](int depth, Json::parse_event_t, const Json&) {
+    if (depth > max_json_depth) fail(ErrorKind::io, "{}: the list of files is nested more than {} deep", where, max_json_depth);
+    return true;
+  };
+  const Json model = Json::parse(text, bounded, false);
   const auto siblings = model.is_object() ? model.find("siblings") : model.end();
   if (!model.is_object() || siblings == model.end() || !siblings->is_array()) {
     fail(ErrorKind::io, "{}: the list of files is not the JSON it should be", where);

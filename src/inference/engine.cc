@@ -9,6 +9,7 @@
 #include "common/stopwatch.h"
 #include "common/thread_pool.h"
 #include "inference/prepare.h"
+#include "inference/speculation.h"
 #include "inference/transformer.h"
 #include "inference/vocabulary.h"
 #include "kernels/dispatch.h"
@@ -47,6 +48,7 @@ struct Engine::Parts {
   std::int64_t n_ctx = 0;
   std::unique_ptr<KvPages> kv_pages;
   ModelVocabulary vocabulary;
+  StepCosts step_costs;  // of these threads
 
   // Again for every pool: what pays depends on its threads.
   void measure_sparsity() {
@@ -61,6 +63,7 @@ struct Engine::Parts {
 
   void make_transformer() {
     measure_sparsity();
+    step_costs = {};
     transformer = std::make_unique<Transformer>(model, *kernels, *pool, std::min(options.chunk, n_ctx));
   }
 };
@@ -254,6 +257,8 @@ std::int64_t Engine::token_limit(const GenerateRequest& request) const {
 
 Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequence) const {
   check_ids(request.prompt);
+  if (request.drafts < drafts_auto || request.drafts > most_drafts)
+    fail(ErrorKind::usage, "drafts is {}, allowed are {} (as many as pay) to {}", request.drafts, drafts_auto, most_drafts);
   GenerationLimits limits{token_limit(request), request.stop};
   if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
   return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
@@ -289,6 +294,9 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
   const Stopwatch since_start;
   std::optional<LogitSet> logits = prefill(session, request, generation.query(), callbacks, timings);
   timings.prompt_seconds = since_start.seconds();
+  Speculation speculation(*parts_->transformer, session, request.prompt, request.drafts, request.draft_source,
+                          parts_->step_costs);
+  const std::int64_t limit = token_limit(request);
   const Stopwatch since_prompt;
   while (!generation.finished()) {
     if (!logits || (request.cancel != nullptr && *request.cancel)) {
@@ -297,10 +305,13 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     }
     generation.put(*logits, callbacks.on_text);
     if (generation.drawn().size() == 1) timings.first_token_seconds = since_start.seconds();
-    if (!generation.finished()) logits = evaluate(session, generation.history().last(1), generation.query());
+    if (generation.finished()) break;
+    const std::span<const TokenId> drawn = generation.drawn();
+    logits = speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
   }
   const std::span<const TokenId> drawn = generation.drawn();
   timings.generated_tokens = static_cast<std::int64_t>(drawn.size());
+  timings.drafted_tokens = speculation.drafted(), timings.accepted_tokens = speculation.accepted();
   timings.generate_seconds = since_prompt.seconds();
   return {generation.text(), {drawn.begin(), drawn.end()}, generation.reason(), timings};
 }

@@ -13,9 +13,9 @@
 
 #include "inference/generation.h"
 #include "inference/hidden_zeros.h"
-#include "inference/kv_cache.h"
 #include "inference/logits.h"
 #include "inference/sampler.h"
+#include "inference/session.h"
 #include "models/model_config.h"
 #include "tokenizers/tokenizer.h"
 
@@ -39,11 +39,16 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;  // non-empty strings; the text ends before the first one that appears
   bool ignore_eos = false;
-  const std::atomic<bool>* cancel = nullptr;  // looked at once per step; the result then holds what there is
+  const std::atomic<bool>* cancel = nullptr;  // looked at once per token; the result then holds what there is
+  // How many tokens a step of Engine::generate may draft ahead: drafts_auto, 0 = none, or always so many where the source has
+  // them; and the source. No result depends on either.
+  std::int64_t drafts = drafts_auto;
+  DraftSource draft_source = {};  // empty = PromptLookup in the prompt and what was generated
 };
 
 struct Timings {
   std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  std::int64_t drafted_tokens = 0, accepted_tokens = 0;  // computed ahead, and those of them that came true
   double prompt_seconds = 0, generate_seconds = 0, first_token_seconds = 0;
 };
 
@@ -62,12 +67,6 @@ struct GenerateCallbacks {
 class Transformer;
 class ThreadPool;
 class GgufFile;
-
-// One sequence: its KV cache and the ids in it. Belongs to the engine that made it and must not outlive it.
-struct Session {
-  std::unique_ptr<KvCache> cache;
-  std::vector<TokenId> ids;  // ids[i] is at position i
-};
 
 // Loads once, then is immutable but for its thread pool: one call at a time per engine.
 class Engine {
@@ -100,8 +99,8 @@ class Engine {
   Session new_session() const;
 
   // Makes session.ids equal `request.prompt` (reusing their common prefix) and generates behind it. Results do not depend on
-  // the reuse, on threads, chunk or instruction set. Throws Error{usage} for a bad request, Error{too_big} for a prompt over
-  // n_ctx.
+  // the reuse, on drafts, threads, chunk or instruction set. Throws Error{usage} for a bad request, Error{too_big} for a prompt
+  // over n_ctx. The callbacks must not call the engine.
   GenerateResult generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks = {});
 
   // Appends `ids` to the session; returns the last position's logits, all or what `query` asks for, valid until the next call.

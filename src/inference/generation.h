@@ -42,6 +42,7 @@ class Generation {
   // Prompt and what was drawn. Unless finished, the logits behind its last token come next.
   std::span<const TokenId> history() const { return history_; }
   std::span<const TokenId> drawn() const { return std::span(history_).subspan(prompt_tokens_); }
+  const Sampler& sampler() const { return sampler_; }
   LogitQuery query() const { return sampler_.query(history_); }
 
   // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers.

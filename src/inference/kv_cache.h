@@ -27,6 +27,8 @@ class KvCache {
   void reserve(std::int64_t positions);
   // How many pages reserve(positions) would take from the pool.
   std::int64_t pages_missing(std::int64_t positions) const;
+  // Whether it would find them, and positions allowed.
+  bool has_room(std::int64_t positions) const { return positions <= n_ctx_ && pages_missing(positions) <= pages_.free(); }
 
   // Also shortens: later positions are overwritten when filled again.
   void set_length(std::int64_t length) { length_ = length; }

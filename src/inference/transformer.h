@@ -20,6 +20,7 @@ class Transformer {
   Transformer(const PreparedModel& model, const KernelTable& kernels, ThreadPool& pool, std::int64_t max_tokens);
 
   std::int64_t max_tokens() const { return max_tokens_; }
+  std::int64_t n_vocab() const { return model_.config.n_vocab; }
 
   // Runs 1 to max_tokens() tokens and writes their keys and values; the caller then sets the caches' lengths.
   void forward(std::span<const BatchToken> batch);

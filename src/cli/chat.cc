@@ -113,6 +113,7 @@ int converse(Chat& chat) {
 int chat(const ChatOptions& o) {
   const InterruptGuard guard;
   const SamplingParams sampling = resolve(o.sampling);
+  resolve_drafts(o.sampling);  // a mistake ends it before the model is loaded
   const std::unique_ptr<Engine> engine = open_engine(o.model);
   if (!engine->has_chat_template()) {
     fail(ErrorKind::usage, "the model has no chat template: it completes text, use `bitnet run`");
@@ -140,7 +141,8 @@ FinishReason answer(Chat& chat) {
                           .sampling = chat.sampling,
                           .stop = chat.options.stop,
                           .ignore_eos = chat.options.ignore_eos,
-                          .cancel = &interrupted()};
+                          .cancel = &interrupted(),
+                          .drafts = resolve_drafts(chat.options)};
   request.sampling.seed += chat.answers++;
   if (static_cast<std::int64_t>(request.prompt.size()) >= chat.engine.n_ctx()) {
     fail(ErrorKind::too_big,

@@ -179,6 +179,13 @@ void add_sampling_flags(CLI::App& command, SamplingOptions& options) {
       ->type_name("TEXT")
       ->allow_extra_args(false);
   command.add_flag("--ignore-eos", options.ignore_eos, "go on behind the model's end of text");
+  command
+      .add_option(
+          "--prompt-lookup", options.prompt_lookup,
+          "tokens a step drafts from what followed the same words before: auto = where it pays, off, or N; never changes\n"
+          "the text")
+      ->type_name("N")
+      ->capture_default_str();
 }
 
 SamplingParams resolve(const SamplingOptions& options) {
@@ -192,6 +199,17 @@ SamplingParams resolve(const SamplingOptions& options) {
   params.seed = options.seed.value_or(random());
   check(params, std::numeric_limits<TokenId>::max());
   return params;
+}
+
+std::int64_t resolve_drafts(const SamplingOptions& options) {
+  if (options.prompt_lookup == "auto") return drafts_auto;
+  if (options.prompt_lookup == "off") return 0;
+  const auto drafts = parse_integer(options.prompt_lookup);
+  if (!drafts || *drafts < 1 || *drafts > most_drafts) {
+    fail(ErrorKind::usage, "--prompt-lookup is '{}', allowed are auto, off and 1 to {}", printable(options.prompt_lookup, 32),
+         most_drafts);
+  }
+  return *drafts;
 }
 
 std::vector<TokenId> parse_ids(std::string_view text, std::string_view what) {

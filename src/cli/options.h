@@ -46,6 +46,7 @@ struct SamplingOptions {
   std::int64_t max_tokens = -1;
   std::vector<std::string> stop;
   bool ignore_eos = false;
+  std::string prompt_lookup = "auto";
 };
 
 void add_sampling_flags(CLI::App& command, SamplingOptions& options);
@@ -61,6 +62,9 @@ std::span<const SamplerField> sampler_fields();
 // The params with seed and logit bias filled in. Throws Error{usage} for what is out of bounds, as far as that shows without a
 // model.
 SamplingParams resolve(const SamplingOptions& options);
+
+// --prompt-lookup as GenerateRequest::drafts. Throws Error{usage}.
+std::int64_t resolve_drafts(const SamplingOptions& options);
 
 // "1,2,3" (blanks allowed) as ids; `what` names it in Error{usage}.
 std::vector<TokenId> parse_ids(std::string_view text, std::string_view what);

@@ -24,6 +24,8 @@ Json timings_json(const Timings& timings) {
   return {{"prompt_tokens", timings.prompt_tokens},
           {"cached_tokens", timings.cached_tokens},
           {"generated_tokens", timings.generated_tokens},
+          {"drafted_tokens", timings.drafted_tokens},
+          {"accepted_tokens", timings.accepted_tokens},
           {"prompt_seconds", timings.prompt_seconds},
           {"first_token_seconds", timings.first_token_seconds},
           {"generate_seconds", timings.generate_seconds},
@@ -34,12 +36,13 @@ Json timings_json(const Timings& timings) {
 std::string stats_line(const Timings& timings, const Engine& engine, const Session& session, std::uint64_t seed) {
   const std::uint64_t kv = static_cast<std::uint64_t>(session.cache->length()) * engine.kv_bytes_per_token();
   return fmt::format(
-      "prompt {} tokens at {:.1f} tok/s ({} cached), generated {} at {:.1f} tok/s, first token after {:.2f} s; "
+      "prompt {} tokens at {:.1f} tok/s ({} cached), generated {} at {:.1f} tok/s ({} of {} drafts came true), first token "
+      "after {:.2f} s; "
       "weights {}, cache {}, peak memory {}; {} threads, {}, seed {}",
       timings.prompt_tokens, rate(timings.prompt_tokens, timings.prompt_seconds), timings.cached_tokens,
-      timings.generated_tokens, rate(decode_steps(timings), timings.generate_seconds), timings.first_token_seconds,
-      byte_text(static_cast<double>(engine.weight_bytes())), byte_text(static_cast<double>(kv)),
-      byte_text(static_cast<double>(peak_memory())), engine.threads(), engine.isa(), seed);
+      timings.generated_tokens, rate(decode_steps(timings), timings.generate_seconds), timings.accepted_tokens,
+      timings.drafted_tokens, timings.first_token_seconds, byte_text(static_cast<double>(engine.weight_bytes())),
+      byte_text(static_cast<double>(kv)), byte_text(static_cast<double>(peak_memory())), engine.threads(), engine.isa(), seed);
 }
 
 std::string byte_text(double bytes) {

@@ -98,6 +98,7 @@ int run(const RunOptions& o) {
   request.max_tokens = o.sampling.max_tokens;
   request.stop = o.sampling.stop;
   request.ignore_eos = o.sampling.ignore_eos;
+  request.drafts = resolve_drafts(o.sampling);
   request.cancel = &interrupted();
   const std::string prompt = o.ids.empty() ? prompt_text(o) : std::string();
   const InterruptGuard guard;

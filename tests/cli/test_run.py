@@ -112,6 +112,30 @@ def test_stats_are_one_line_on_standard_error(bitnet, model):
         assert part in line
 
 
+def test_prompt_lookup_never_changes_the_text(bitnet, model):
+    flags = ["he said he said he said", "-n", 40, "--temp", 1, "--seed", 4, "--ignore-eos"]
+    plain = run_json(bitnet, model, *flags, "--prompt-lookup", "off")
+    assert plain["timings"]["drafted_tokens"] == plain["timings"]["accepted_tokens"] == 0
+    for lookup in ("auto", 1, 7, 64):
+        assert run_json(bitnet, model, *flags, "--prompt-lookup", lookup)["ids"] == plain["ids"]
+
+
+def test_prompt_lookup_finds_what_repeats(bitnet, model):
+    """A forced token repeats itself: 2 tokens of it give the hint, and from then on every draft comes true."""
+    flags = ["hello", "-n", 31, "--temp", 0, "--logit-bias", "65=1000", "--prompt-lookup", 4]
+    timings = run_json(bitnet, model, *flags)["timings"]
+    assert timings["drafted_tokens"] == timings["accepted_tokens"] > 20
+    line = bitnet("run", "-m", model, *flags, "--stats").stderr.decode()
+    assert f"{timings['accepted_tokens']} of {timings['drafted_tokens']} drafts came true" in line
+
+
+@pytest.mark.parametrize("lookup", ["0", "65", "-1", "on", "3x", ""])
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_prompt_lookup_out_of_bounds_is_refused(bitnet, model, command, lookup):
+    line = bitnet.refusal(2, command, "-m", model, f"--prompt-lookup={lookup}", stdin=b"hello")
+    assert "allowed are auto, off and 1 to 64" in line
+
+
 def start_endless(bitnet, models, *flags):
     pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return bitnet.start("run", "-m", models / "long.gguf", "-n", -1, "--ignore-eos", *flags, "hello", **pipes)

@@ -18,6 +18,7 @@ CommandBody add_inspect(CLI::App& command);
 CommandBody add_tokenize(CLI::App& command);
 CommandBody add_detokenize(CLI::App& command);
 CommandBody add_logits(CLI::App& command);
+CommandBody add_perplexity(CLI::App& command);
 CommandBody add_bench(CLI::App& command);
 CommandBody add_doctor(CLI::App& command);
 CommandBody add_pull(CLI::App& command);

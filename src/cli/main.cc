@@ -20,13 +20,14 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 11> commands = {{
+constexpr std::array<CommandRow, 12> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"inspect", "Say what a model file holds, without loading it", add_inspect},
     {"tokenize", "Turn text into token ids", add_tokenize},
     {"detokenize", "Turn token ids into text", add_detokenize},
     {"logits", "Write the scores of every position as a NumPy file", add_logits},
+    {"perplexity", "Measure how well a model predicts a text", add_perplexity},
     {"bench", "Measure tokens per second, and what bounds them", add_bench},
     {"doctor", "Say what this machine can do, and test the kernels", add_doctor},
     {"pull", "Download a published model, or any file", add_pull},

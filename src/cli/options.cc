@@ -77,13 +77,17 @@ void add_model_flag(CLI::App& command, ModelOptions& options) {
 }
 
 void add_engine_flags(CLI::App& command, ModelOptions& options) {
+  command.add_option("--ctx", options.engine.n_ctx, "positions of context; 0 = what the model was trained for")
+      ->type_name("N")
+      ->capture_default_str();
+  add_compute_flags(command, options);
+}
+
+void add_compute_flags(CLI::App& command, ModelOptions& options) {
   command
       .add_option("--isa", options.engine.isa,
                   "kernels by name, see `bitnet doctor`; BITNET_ISA, then the best, when not given")
       ->type_name("NAME");
-  command.add_option("--ctx", options.engine.n_ctx, "positions of context; 0 = what the model was trained for")
-      ->type_name("N")
-      ->capture_default_str();
   command.add_option("--kv", options.kv, "key-value cache: f32, f16 or int8")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"f32", "f16", "int8"}))

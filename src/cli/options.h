@@ -25,8 +25,10 @@ struct ModelOptions {
 };
 
 void add_model_flag(CLI::App& command, ModelOptions& options);
-// --isa, --ctx, --kv, --chunk.
+// --ctx, and those of add_compute_flags.
 void add_engine_flags(CLI::App& command, ModelOptions& options);
+// --isa, --kv, --chunk.
+void add_compute_flags(CLI::App& command, ModelOptions& options);
 // -t, --threads; also from the environment variable BITNET_THREADS.
 void add_threads_flag(CLI::App& command, ModelOptions& options);
 

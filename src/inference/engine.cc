@@ -2,6 +2,7 @@
 #include "inference/engine.h"
 
 #include <algorithm>
+#include <array>
 
 #include "common/checked.h"
 #include "common/cpu_set.h"
@@ -18,6 +19,7 @@
 #include "tokenizers/chat_template.h"
 
 namespace bitnet {
+static_assert(Engine::logit_rows == Transformer::head_rows);
 namespace {
 
 int thread_count(int wanted) {
@@ -157,6 +159,41 @@ Session Engine::new_session() const { return {std::make_unique<KvCache>(*parts_-
 
 std::int64_t Engine::max_batch() const { return parts_->transformer->max_tokens(); }
 
+void Engine::forward(std::span<const Piece> pieces) {
+  std::int64_t count = 0;
+  for (const Piece& piece : pieces) count += static_cast<std::int64_t>(piece.ids.size());
+  if (count == 0) fail(ErrorKind::usage, "there are no tokens to evaluate");
+  if (count > max_batch()) fail(ErrorKind::usage, "{} tokens at once, at most {} are allowed", count, max_batch());
+  std::vector<BatchToken> batch;
+  for (const Piece& piece : pieces) {
+    std::int64_t position = piece.session->cache->length();
+    piece.session->cache->reserve(position + static_cast<std::int64_t>(piece.ids.size()));
+    for (const TokenId id : piece.ids) batch.push_back({id, piece.session->cache.get(), position++});
+  }
+  parts_->transformer->forward(batch);
+  for (const Piece& piece : pieces) {
+    piece.session->ids.insert(piece.session->ids.end(), piece.ids.begin(), piece.ids.end());
+    piece.session->cache->set_length(static_cast<std::int64_t>(piece.session->ids.size()));
+  }
+}
+
+std::span<const float> Engine::read_logits(std::int64_t first, std::int64_t count) {
+  return parts_->transformer->logits(first, count);
+}
+
+void Engine::each(std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  parts_->pool->split(count, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+void Engine::fork(const Session& from, Session& to) const {
+  const auto pages = static_cast<std::size_t>(ceil_div(from.cache->length(), kv_chunk_positions));
+  to.cache->share(from.cache->pages().first(pages), from.cache->length());
+  to.ids = from.ids;
+}
+
+
 LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query) {
   if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
   const auto most = static_cast<std::size_t>(max_batch());
@@ -172,23 +209,9 @@ LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const 
 
 void Engine::step(std::span<const Step> steps, const StepSink& sink) {
   if (steps.empty()) return;
-  std::size_t tokens = 0;
-  for (const Step& step : steps) tokens += step.ids.size();
-  if (static_cast<std::int64_t>(tokens) > max_batch())
-    fail(ErrorKind::usage, "{} tokens at once, at most {} are allowed", tokens, max_batch());
-  std::vector<BatchToken> batch;
-  for (const Step& step : steps) {
-    const std::int64_t start = step.session->cache->length();
-    step.session->cache->reserve(start + static_cast<std::int64_t>(step.ids.size()));
-    for (std::size_t i = 0; i < step.ids.size(); ++i)
-      batch.push_back({step.ids[i], step.session->cache.get(), start + static_cast<std::int64_t>(i)});
-  }
-  parts_->transformer->forward(batch);
-  for (const Step& step : steps) {
-    Session& session = *step.session;
-    session.cache->set_length(session.cache->length() + static_cast<std::int64_t>(step.ids.size()));
-    session.ids.insert(session.ids.end(), step.ids.begin(), step.ids.end());
-  }
+  std::vector<Piece> pieces;
+  for (const Step& step : steps) pieces.push_back({step.session, step.ids});
+  forward(pieces);
   answer(steps, sink);
 }
 
@@ -229,21 +252,16 @@ void Engine::check_ids(std::span<const TokenId> ids) const {
 
 void Engine::logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink) {
   check_ids(ids);
-  const std::int64_t step = chunk > 0 ? std::min(chunk, parts_->transformer->max_tokens()) : parts_->transformer->max_tokens();
+  const auto step = static_cast<std::size_t>(chunk > 0 ? std::min(chunk, max_batch()) : max_batch());
+  const auto n_vocab = static_cast<std::size_t>(config().n_vocab);
   Session session = new_session();
-  for (std::size_t at = 0; at < ids.size(); at += static_cast<std::size_t>(step)) {
-    const auto part = ids.subspan(at, std::min(ids.size() - at, static_cast<std::size_t>(step)));
-    std::vector<BatchToken> batch;
-    session.cache->reserve(static_cast<std::int64_t>(at + part.size()));
-    for (std::size_t i = 0; i < part.size(); ++i)
-      batch.push_back({part[i], session.cache.get(), static_cast<std::int64_t>(at + i)});
-    parts_->transformer->forward(batch);
-    session.cache->set_length(static_cast<std::int64_t>(at + part.size()));
+  for (std::size_t at = 0; at < ids.size(); at += step) {
+    const auto part = ids.subspan(at, std::min(ids.size() - at, step));
+    forward(std::array{Piece{&session, part}});
     const auto count = static_cast<std::int64_t>(part.size());
-    for (std::int64_t row = 0; row < count; row += Transformer::head_rows) {
-      const std::int64_t rows = std::min(Transformer::head_rows, count - row);
-      const std::span<const float> values = parts_->transformer->logits(row, rows);
-      const auto n_vocab = static_cast<std::size_t>(config().n_vocab);
+    for (std::int64_t row = 0; row < count; row += logit_rows) {
+      const std::int64_t rows = std::min(logit_rows, count - row);
+      const std::span<const float> values = read_logits(row, rows);
       for (std::int64_t r = 0; r < rows; ++r)
         sink(static_cast<std::int64_t>(at) + row + r, values.subspan(static_cast<std::size_t>(r) * n_vocab, n_vocab));
     }

@@ -124,6 +124,26 @@ class Engine {
   Generation generation(const GenerateRequest& request, std::uint64_t sequence = 0) const;
   std::int64_t token_limit(const GenerateRequest& request) const;
 
+  // One forward pass of several pieces of text, each behind what its session holds; they share every reading of the weights.
+  // No session twice, no piece empty, together at most max_batch() ids, each in [0, n_vocab). Throws Error{usage} for too many
+  // ids, Error{too_big} for a full session; then no session has changed.
+  struct Piece {
+    Session* session;
+    std::span<const TokenId> ids;
+  };
+  void forward(std::span<const Piece> pieces);
+
+  // Logits (count, n_vocab) of rows [first, first + count) of the last forward(), whose rows are its ids in order; at most
+  // logit_rows at a time, the full head, unquantised; valid until the engine's next call.
+  static constexpr std::int64_t logit_rows = 8;
+  std::span<const float> read_logits(std::int64_t first, std::int64_t count);
+
+  // Calls body(i) once for every i < count, on the engine's threads; rethrows the first exception.
+  void each(std::int64_t count, const std::function<void(std::int64_t i)>& body);
+
+  // Makes `to`, a session of this engine, hold the ids of `from` and share its pages; nothing is copied before one of them goes on.
+  void fork(const Session& from, Session& to) const;
+
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
   void logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink);

@@ -88,14 +88,15 @@ Json metadata_json(const GgufFile& file) {
   return metadata;
 }
 
-Json tensors_json(const GgufFile& file) {
+Json tensors_json(const ModelFiles& files) {
   Json tensors = Json::array();
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const StoredTensor& tensor : files.tensors()) {
     tensors.push_back({{"name", tensor.name},
-                       {"type", info(tensor.view.type).name},
-                       {"shape", tensor.view.shape.dims},
-                       {"bytes", tensor.view.bytes.size()},
+                       {"type", tensor.type},
+                       {"shape", tensor.shape.dims},
+                       {"bytes", tensor.bytes.size()},
                        {"offset", tensor.offset}});
+    if (files.file_count() > 1) tensors.back()["file"] = tensor.file;
   }
   return tensors;
 }
@@ -123,13 +124,13 @@ struct Sizes {
   std::uint64_t parameters = 0, bytes = 0, loaded_bytes = 0;
 };
 
-Sizes sizes_of(const GgufFile& file) {
+Sizes sizes_of(const ModelFiles& files) {
   Sizes sizes;
-  for (const GgufTensor& tensor : file.tensors()) {
-    const auto elements = static_cast<std::uint64_t>(tensor.view.shape.elements());
+  for (const StoredTensor& tensor : files.tensors()) {
+    const auto elements = static_cast<std::uint64_t>(tensor.shape.elements());
     sizes.parameters += elements;
-    sizes.bytes += tensor.view.bytes.size();
-    sizes.loaded_bytes += info(tensor.view.type).ternary ? elements / 4 : tensor.view.bytes.size();
+    sizes.bytes += tensor.bytes.size();
+    sizes.loaded_bytes += tensor.data_type && info(*tensor.data_type).ternary ? elements / 4 : tensor.bytes.size();
   }
   return sizes;
 }
@@ -179,10 +180,10 @@ Json vocabulary_report(const GgufFile& file) {
 }
 
 Json model_report(const Model& model) {
-  const GgufFile& file = model.file();
+  const GgufFile& file = *model.files().gguf();
   const ModelConfig& c = model.config();
-  const ModelVocabulary vocabulary = read_vocabulary(file, c.n_vocab);
-  const Sizes sizes = sizes_of(file);
+  const ModelVocabulary vocabulary = read_vocabulary(model);
+  const Sizes sizes = sizes_of(model.files());
   const double bits =
       8.0 * static_cast<double>(sizes.bytes) / static_cast<double>(std::max<std::uint64_t>(sizes.parameters, 1));
   return {{"file", file_json(file)},
@@ -197,14 +198,15 @@ Json model_report(const Model& model) {
           {"tokenizer", tokenizer_json(vocabulary.tokenizer.get())},
           {"chat_template", vocabulary.chat_template != nullptr},
           {"metadata", metadata_json(file)},
-          {"tensors", tensors_json(file)}};
+          {"tensors", tensors_json(model.files())}};
 }
 
 int inspect(const InspectOptions& o) {
   if (!o.positional.empty() && !o.model.empty()) fail(ErrorKind::usage, "give the model as an argument or with -m, not both");
   const std::string path = model_path(o.positional.empty() ? o.model : o.positional);
-  const GgufFile file = GgufFile::open(path);
-  const Json report = file.tensors().empty() ? vocabulary_report(file) : model_report(Model::open(path));
+  ModelFiles files = ModelFiles::open(path);
+  const bool is_vocabulary = files.gguf() != nullptr && files.tensors().empty();
+  const Json report = is_vocabulary ? vocabulary_report(*files.gguf()) : model_report(Model::open(std::move(files)));
   print(o.json ? json_text(report, 2, true) + "\n" : inspect_text(report));
   return exit_ok;
 }

@@ -85,7 +85,7 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
   if (options.n_ctx > trained)
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
-  parts->vocabulary = read_vocabulary(file.file(), file.config().n_vocab);
+  parts->vocabulary = read_vocabulary(file);
   parts->model = prepare(file, *parts->kernels, *parts->pool, progress);
   const ModelConfig& c = parts->model.config;
   const KvShape shape{options.kv, c.n_layer, c.n_head_kv, c.head_dim};

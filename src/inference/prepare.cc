@@ -34,7 +34,7 @@ class Preparation {
 
   // Of the head, also what finds its highest rows.
   RowTable table(const WeightTensor& weight, HeadScan* scan) {
-    RowTable table(weight, model_.file().map(), pool_);
+    RowTable table(weight, model_.map_of(weight), pool_);
     if (scan != nullptr) *scan = HeadScan(stored_matrix(weight), kernels_, pool_);
     finish(weight);
     return table;
@@ -124,7 +124,7 @@ PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool
   if (model.output()) prepared.output = preparation.table(*model.output(), scan);
   prepared.output_norm = preparation.vector(model.output_norm());
   for (const LayerTensors& tensors : model.layers()) prepared.layers.push_back(prepare_layer(preparation, tensors));
-  turn_downs_over(prepared, model.file().size(), pool);
+  turn_downs_over(prepared, model.files().bytes(), pool);
   return prepared;
 }
 

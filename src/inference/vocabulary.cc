@@ -93,7 +93,9 @@ std::unique_ptr<const Tokenizer> tokenizer_from_gguf(const GgufFile& file) {
   return make_tokenizer(vocabulary_of(file, std::string(*model)));
 }
 
-ModelVocabulary read_vocabulary(const GgufFile& file, std::int64_t n_vocab) {
+ModelVocabulary read_vocabulary(const Model& model) {
+  const GgufFile& file = *model.files().gguf();
+  const std::int64_t n_vocab = model.config().n_vocab;
   ModelVocabulary result;
   result.tokenizer = tokenizer_from_gguf(file);
   if (!result.tokenizer) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "models/gguf_reader.h"
+#include "models/model.h"
 #include "tokenizers/chat_template.h"
 #include "tokenizers/tokenizer.h"
 
@@ -19,6 +19,6 @@ struct ModelVocabulary {
 };
 
 // Throws Error{bad_model} for a tokenizer or template that breaks its rules, or ids outside the model's `n_vocab`.
-ModelVocabulary read_vocabulary(const GgufFile& file, std::int64_t n_vocab);
+ModelVocabulary read_vocabulary(const Model& model);
 
 }  // namespace bitnet

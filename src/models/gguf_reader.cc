@@ -274,10 +274,6 @@ void GgufFile::read() {
   check_count(in, "tensor", tensor_count, max_tensors, smallest_tensor);
   check_count(in, "metadata", entry_count, max_entries, smallest_entry);
   read_entries(in, entry_count);
-  if (const auto parts = find_unsigned("split.count"); parts && *parts > 1) {
-    fail(ErrorKind::unsupported, "{}: split.count is {}: models in several files are not supported", printable(path(), 512),
-         *parts);
-  }
   alignment_ = alignment_of(*this, in);
   read_tensors(in, tensor_count);
 }

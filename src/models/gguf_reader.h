@@ -49,7 +49,7 @@ struct GgufTensor {
 // safe to share.
 class GgufFile {
  public:
-  // Throws Error: not_found, io, bad_model with file, place, field, fact and bound; unsupported for split files.
+  // Of a split file, this part alone. Throws Error: not_found, io, bad_model with file, place, field, fact and bound.
   static GgufFile open(const std::string& path);
 
   const std::string& path() const { return map_.path(); }
@@ -70,8 +70,6 @@ class GgufFile {
   const std::vector<std::string_view>& find_strings(std::string_view key) const;
   std::vector<std::int64_t> find_integers(std::string_view key) const;  // of 32 or 64 bits
   std::vector<float> find_floats(std::string_view key) const;
-
-  void discard(std::span<const std::byte> bytes) const { map_.discard(bytes); }
 
  private:
   explicit GgufFile(MappedFile map) : map_(std::move(map)) {}

@@ -21,41 +21,43 @@ constexpr std::int64_t max_vocabulary = 1 << 24;
 
 std::uint64_t Model::tensor_bytes() const {
   std::uint64_t total = 0;
-  for (const GgufTensor& tensor : file_.tensors()) total += tensor.view.bytes.size();
+  for (const StoredTensor& tensor : files_.tensors()) total += tensor.bytes.size();
   return total;
 }
 
-Model Model::open(const std::string& path) {
-  if (path.ends_with(".safetensors")) {
-    fail(ErrorKind::unsupported, "{}: SafeTensors and HuggingFace folders are not supported by this build, give a GGUF file",
-         printable(path, 512));
+Model Model::open(ModelFiles files) {
+  Model model(std::move(files));
+  const GgufFile* gguf = model.files_.gguf();
+  if (gguf == nullptr) {
+    fail(ErrorKind::unsupported, "{}: HuggingFace folders are not supported by this build, give a GGUF file",
+         printable(model.files_.path(), 512));
   }
-  Model model(GgufFile::open(path));
-  model.config_ = read_config(model.file_);
+  model.config_ = read_config(*gguf);
   model.find_tensors();
   return model;
 }
 
 void Model::bad(std::string_view tensor, const std::string& fact) const {
-  fail(ErrorKind::bad_model, "{}: tensor '{}' {}", printable(file_.path(), 512), printable(tensor), fact);
+  fail(ErrorKind::bad_model, "{}: tensor '{}' {}", printable(files_.path(), 512), printable(tensor), fact);
 }
 
-const GgufTensor& Model::require(const std::string& name, const Shape& shape) const {
-  const GgufTensor* tensor = file_.find_tensor(name);
+WeightTensor Model::require(const std::string& name, const Shape& shape) const {
+  const StoredTensor* tensor = files_.find(name);
   if (tensor == nullptr) bad(name, "is missing");
-  if (tensor->view.shape != shape) {
-    bad(name, fmt::format("has shape {}, the config asks for {}", tensor->view.shape.text(), shape.text()));
+  if (tensor->shape != shape) {
+    bad(name, fmt::format("has shape {}, the config asks for {}", tensor->shape.text(), shape.text()));
   }
-  return *tensor;
+  if (!tensor->data_type) bad(name, fmt::format("is {}, which nothing here computes with", tensor->type));
+  return {name, {*tensor->data_type, tensor->shape, tensor->bytes}, 1, tensor->file};
 }
 
 // BASE.weight with its companion BASE.scale, a single float that some converters write beside ternary values of -1, 0 and 1.
 WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const {
-  WeightTensor weight{base + ".weight", require(base + ".weight", {{rows, cols}}).view};
-  if (file_.find_tensor(base + ".scale") == nullptr) return weight;
+  WeightTensor weight = require(base + ".weight", {{rows, cols}});
+  if (files_.find(base + ".scale") == nullptr) return weight;
   const TensorView scale = require(base + ".scale", {{1}}).view;
   if (scale.type != DataType::f32) bad(base + ".scale", fmt::format("is {}, it must be F32", info(scale.type).name));
-  Cursor in(scale.bytes, file_.path());
+  Cursor in(scale.bytes, files_.path());
   weight.scale = in.number<float>("scale");
   if (!(weight.scale > -1e30f && weight.scale < 1e30f)) {
     bad(base + ".scale", fmt::format("is {}, it must be finite and at most 1e30", weight.scale));
@@ -64,11 +66,12 @@ WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int6
 }
 
 WeightTensor Model::vector(const std::string& name, std::int64_t size) const {
-  const TensorView view = require(name, {{size}}).view;
-  if (view.type != DataType::f32 && view.type != DataType::f16 && view.type != DataType::bf16) {
-    bad(name, fmt::format("is {}, it must be F32, F16 or BF16", info(view.type).name));
+  const WeightTensor weight = require(name, {{size}});
+  const DataType type = weight.view.type;
+  if (type != DataType::f32 && type != DataType::f16 && type != DataType::bf16) {
+    bad(name, fmt::format("is {}, it must be F32, F16 or BF16", info(type).name));
   }
-  return {name, view};
+  return weight;
 }
 
 LayerTensors Model::layer(std::int64_t index) const {
@@ -93,12 +96,12 @@ LayerTensors Model::layer(std::int64_t index) const {
 }
 
 void Model::refuse_foreign_parts() const {
-  for (const GgufTensor& tensor : file_.tensors()) {
+  for (const StoredTensor& tensor : files_.tensors()) {
     const auto contains = [&](std::string_view part) { return tensor.name.find(part) != std::string_view::npos; };
     const bool sub_norm = !config_.sub_norms && contains("_sub_norm.");
     if (sub_norm || std::any_of(foreign_parts.begin(), foreign_parts.end(), contains)) {
       fail(ErrorKind::unsupported, "{}: tensor '{}' changes the result in a way that is not supported for architecture {}",
-           printable(file_.path(), 512), printable(tensor.name), config_.architecture);
+           printable(files_.path(), 512), printable(tensor.name), config_.architecture);
     }
   }
 }
@@ -117,18 +120,18 @@ void Model::check_rope_freqs() const {
 
 void Model::find_tensors() {
   refuse_foreign_parts();
-  const GgufTensor* embedding = file_.find_tensor("token_embd.weight");
+  const StoredTensor* embedding = files_.find("token_embd.weight");
   if (embedding == nullptr) bad("token_embd.weight", "is missing");
-  const Shape& shape = embedding->view.shape;
+  const Shape& shape = embedding->shape;
   if (shape.dims.size() != 2 || shape.cols() != config_.n_embd || shape.rows() > max_vocabulary) {
     bad("token_embd.weight",
         fmt::format("has shape {}, the config asks for (1 to {}, {})", shape.text(), max_vocabulary, config_.n_embd));
   }
   config_.n_vocab = shape.rows();
-  token_embd_ = {"token_embd.weight", embedding->view};
+  token_embd_ = require("token_embd.weight", shape);
   output_norm_ = vector("output_norm.weight", config_.n_embd);
-  if (file_.find_tensor("output.weight") != nullptr) output_ = matrix("output", config_.n_vocab, config_.n_embd);
-  if (file_.find_tensor("rope_freqs.weight") != nullptr) {
+  if (files_.find("output.weight") != nullptr) output_ = matrix("output", config_.n_vocab, config_.n_embd);
+  if (files_.find("rope_freqs.weight") != nullptr) {
     rope_freqs_ = vector("rope_freqs.weight", config_.rope_dim / 2);
     check_rope_freqs();
   }

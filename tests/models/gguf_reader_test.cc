@@ -233,15 +233,6 @@ TEST(GgufReader, RefusesTensorsThatRepeatOrOverlap) {
   EXPECT_THAT([&] { open_bytes(overlap.bytes()); }, refused("tensors 'a' and 'b' overlap"));
 }
 
-TEST(GgufReader, RefusesPartsOfASplitModel) {
-  GgufBuilder b;
-  b.u32("split.count", 3);
-  const test::TempFile temp(b.bytes());
-  EXPECT_THAT([&] { GgufFile::open(temp.path()); },
-              testing::Throws<Error>(AllOf(Property(&Error::kind, ErrorKind::unsupported),
-                                           Property(&Error::what, HasSubstr("split.count is 3")))));
-}
-
 TEST(GgufReader, EveryTruncationIsRefused) {
   const std::string bytes = small().bytes();
   const std::size_t needed = bytes.size() - 24;  // the last tensor's padding may be missing

@@ -108,7 +108,7 @@ TEST(Model, NamesArchitecturesAndFormsItDoesNotKnow) {
   EXPECT_THAT(
       [] { open_bytes(test::RandomModel{.architecture = "mamba", .tokenizer = false}.bytes()); },
       refused(ErrorKind::bad_model, "general.architecture is 'mamba', supported are bitnet-b1.58, bitnet-25, bitnet, llama"));
-  EXPECT_THAT([] { Model::open("model.safetensors"); }, refused(ErrorKind::unsupported, "SafeTensors"));
+  EXPECT_THAT([] { Model::open("model.safetensors"); }, refused(ErrorKind::not_found, "model.safetensors: cannot open"));
   EXPECT_THAT([] { Model::open("/nonexistent.gguf"); }, refused(ErrorKind::not_found, "/nonexistent.gguf"));
 }
 

@@ -1,7 +1,7 @@
 // Keeps a chat's messages and reads and writes their files.
 #include "cli/conversation.h"
 
-#include "cli/output_file.h"
+#include "common/output_file.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "cli/output_file.h"
+#include "common/output_file.h"
 
 namespace bitnet::cli {
 

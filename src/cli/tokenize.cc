@@ -8,7 +8,7 @@
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
-#include "cli/output_file.h"
+#include "common/output_file.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "cli/tokenizer_file.h"

@@ -255,6 +255,15 @@ std::string_view name_of(GgufType type) {
 }
 
 GgufFile GgufFile::open(const std::string& path) {
+  GgufFile file = open_part(path);
+  if (const auto parts = file.find_unsigned("split.count"); parts && *parts > 1) {
+    fail(ErrorKind::unsupported, "{}: split.count is {}: models in several files are not supported", printable(path, 512),
+         *parts);
+  }
+  return file;
+}
+
+GgufFile GgufFile::open_part(const std::string& path) {
   GgufFile file(MappedFile::open(path));
   file.read();
   return file;
@@ -282,7 +291,9 @@ void GgufFile::read_entries(Cursor& in, std::uint64_t count) {
   entries_.reserve(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::string_view key = read_key(in);
-    entries_.push_back({key, read_value(in, key)});
+    const std::uint64_t start = in.at();
+    GgufValue value = read_value(in, key);
+    entries_.push_back({key, std::move(value), map_.bytes().subspan(start, in.at() - start)});
   }
   entry_order_ = order_by(entries_, &GgufEntry::key);
   if (const auto key = repeated(entries_, entry_order_, &GgufEntry::key)) {

@@ -63,7 +63,8 @@ def add_weights(writer, n_vocab, seed):
             writer.add_tensor(f"blk.{layer}.{name}.weight", tensor)
 
 
-def write(path, *, n_ctx=4096, weights=True, tokenizer=True, chat_template=True, name="tiny", seed=1):
+# `padding`: bytes of a tensor that no model has use for, to make work on the file long.
+def write(path, *, n_ctx=4096, weights=True, tokenizer=True, chat_template=True, name="tiny", seed=1, padding=0):
     writer = gguf.GGUFWriter(path, "bitnet-b1.58")
     writer.add_name(name)
     writer.add_context_length(n_ctx)
@@ -78,6 +79,8 @@ def write(path, *, n_ctx=4096, weights=True, tokenizer=True, chat_template=True,
         add_tokenizer(writer, chat_template)
     if weights:
         add_weights(writer, len(tokens()), seed)
+    if padding:
+        writer.add_tensor("padding", np.zeros(padding // 4, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,9 +1,9 @@
 // Keeps a chat's messages and reads and writes their files.
 #include "cli/conversation.h"
 
-#include "common/output_file.h"
 #include "cli/terminal.h"
 #include "common/error.h"
+#include "common/output_file.h"
 
 namespace bitnet::cli {
 namespace {

@@ -8,11 +8,11 @@
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
-#include "common/output_file.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "cli/tokenizer_file.h"
 #include "common/error.h"
+#include "common/output_file.h"
 
 namespace bitnet::cli {
 namespace {

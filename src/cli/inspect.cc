@@ -1,5 +1,6 @@
 // `bitnet inspect`: what a model file holds, without loading its weights.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -115,8 +116,14 @@ Json config_json(const ModelConfig& c) {
           {"rope_dim", c.rope_dim},
           {"rope_linear_factor", shortest(c.rope_linear_factor)},
           {"rope_kind", c.rope_kind == RopeKind::neox ? "neox" : "norm"},
-          {"activation", c.activation == Activation::relu2 ? "relu2" : "silu"},
-          {"sub_norms", c.sub_norms}};
+          {"activation", name_of(c.activation)},
+          {"sub_norms", c.sub_norms},
+          {"qk_norms", c.qk_norms},
+          {"post_norms", c.post_norms},
+          {"input_norms", c.input_norms},
+          {"window", c.window},
+          {"windowed_layers", std::count(c.windowed.begin(), c.windowed.end(), true)},
+          {"pooling", name_of(c.pooling)}};
 }
 
 // Parameters and bytes of all tensors; weights of ternary type take two bits once loaded.

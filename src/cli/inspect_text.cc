@@ -39,15 +39,24 @@ std::string config_text(const Json& report) {
   const Json& c = report["config"];
   const auto n = [&](const char* key) { return c[key].get<std::int64_t>(); };
   const Json& memory = report["memory"];
+  std::string traits = c["activation"].get<std::string>();
+  for (const auto& [key, name] : {std::pair{"sub_norms", "sub-norms"},
+                                  {"qk_norms", "norms of queries and keys"},
+                                  {"post_norms", "post-norms"},
+                                  {"input_norms", "norms of each input"}}) {
+    if (c[key].get<bool>()) traits += std::string(", ") + name;
+  }
+  const std::string window =
+      n("window") == 0 ? "" : fmt::format(", window of {} in {} layers", n("window"), n("windowed_layers"));
+  const std::string pooling = c["pooling"] == "none" ? "" : row("pooling", c["pooling"].get<std::string>());
   const auto bytes = [](const Json& value) { return byte_text(value.get<double>()); };
   return row("parameters", fmt::format("{}, {:.2f} bits each", count_text(report["parameters"].get<std::uint64_t>()),
                                        report["bits_per_weight"].get<double>())) +
-         row("layers", fmt::format("{}, width {}, feed-forward {} ({}{})", n("n_layer"), n("n_embd"), n("n_ff"),
-                                   c["activation"].get<std::string>(), c["sub_norms"].get<bool>() ? ", sub-norms" : "")) +
-         row("attention",
-             fmt::format("{} heads of {}, {} of keys and values, rope {} over {}, theta {}", n("n_head"), n("head_dim"),
-                         n("n_head_kv"), c["rope_kind"].get<std::string>(), n("rope_dim"), c["rope_theta"].get<double>())) +
-         row("vocabulary", fmt::format("{}", n("n_vocab"))) +
+         row("layers", fmt::format("{}, width {}, feed-forward {} ({})", n("n_layer"), n("n_embd"), n("n_ff"), traits)) +
+         row("attention", fmt::format("{} heads of {}, {} of keys and values, rope {} over {}, theta {}{}", n("n_head"),
+                                      n("head_dim"), n("n_head_kv"), c["rope_kind"].get<std::string>(), n("rope_dim"),
+                                      c["rope_theta"].get<double>(), window)) +
+         pooling + row("vocabulary", fmt::format("{}", n("n_vocab"))) +
          row("context", fmt::format("{} positions, {} each as f16 ({} as int8)", n("n_ctx"),
                                     bytes(report["kv_bytes_per_token"]["f16"]), bytes(report["kv_bytes_per_token"]["int8"]))) +
          row("memory", fmt::format("about {} of weights, {} with a full context", bytes(memory["weights"]),

@@ -12,11 +12,11 @@
 namespace bitnet {
 std::uint64_t Linear::bytes() const {
   std::uint64_t total = 0;
-  for (const Part& part : parts_) total += part.bytes.size() + part.scales.size() * sizeof(float);
+  for (const Part& part : parts_) total += part.bytes.size() + (part.scales.size() + part.input_norm.size()) * sizeof(float);
   return total;
 }
 
-void Linear::add(const WeightTensor& weight, ThreadPool& pool) {
+void Linear::add(const WeightTensor& weight, ThreadPool& pool, std::vector<float> input_norm) {
   const std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
   // Scales within a row are those of models that were not trained with int8 activations.
   if (scales && (scales->per == ScalePer::tensor || scales->per == ScalePer::row)) {
@@ -24,6 +24,7 @@ void Linear::add(const WeightTensor& weight, ThreadPool& pool) {
   } else {
     add_dense(weight, pool);
   }
+  parts_.back().input_norm = std::move(input_norm);
 }
 
 void Linear::add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool) {
@@ -74,6 +75,14 @@ void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t en
   std::byte* scratch = with.scratch[static_cast<std::size_t>(thread)].data();
   if (part.is_ternary) return with.kernels.ternary_matmul(part.ternary, begin, end, in.quantised, y, y_stride, scratch);
   with.kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y, y_stride, scratch);
+}
+
+void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
+              Compute& with) {
+  with.pool.run([&](int thread, int threads) {
+    const auto [begin, end] = ThreadPool::part(part.rows, 16, thread, threads);
+    multiply_part(part, begin, end, in, tokens, y, y_stride, with, thread);
+  });
 }
 
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) {

@@ -26,6 +26,7 @@ class Linear {
     std::vector<float> scales;
     TernaryMatrix ternary{};
     DenseMatrix dense{};
+    std::vector<float> input_norm;  // (cols) gain of an RMSNorm of this part's input alone; empty without
   };
 
   std::int64_t rows() const { return rows_; }
@@ -33,11 +34,12 @@ class Linear {
   bool needs_quantised() const { return needs_quantised_; }
   bool needs_float() const { return needs_float_; }
   const std::vector<Part>& parts() const { return parts_; }
+  bool has_input_norms() const { return !parts_.empty() && !parts_.front().input_norm.empty(); }  // all parts or none
   std::uint64_t bytes() const;
 
   // Copies or repacks a projection on the pool's threads and adds its rows. All of a Linear have the same cols.
   // Throws Error{bad_model} naming the tensor, Error{too_big} without memory.
-  void add(const WeightTensor& weight, ThreadPool& pool);
+  void add(const WeightTensor& weight, ThreadPool& pool, std::vector<float> input_norm = {});
 
  private:
   void add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool);
@@ -60,7 +62,11 @@ struct LinearInput {
 void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
                    float* y, std::int64_t y_stride, Compute& with, int thread);
 
-// y[t * y_stride + r] for all rows, split over the pool by rows.
+// The same for all rows of one part, split over the pool by rows.
+void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
+              Compute& with);
+
+// y[t * y_stride + r] for all rows, split over the pool by rows. Not for parts with inputs of their own.
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with);
 
 }  // namespace bitnet

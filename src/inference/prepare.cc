@@ -19,8 +19,8 @@ class Preparation {
               const std::function<void(std::uint64_t, std::uint64_t)>& progress)
       : model_(model), kernels_(kernels), pool_(pool), progress_(progress), total_(model.tensor_bytes()) {}
 
-  void add(Linear& linear, const WeightTensor& weight) {
-    linear.add(weight, pool_);
+  void add(Linear& linear, const WeightTensor& weight, const std::optional<WeightTensor>& input_norm) {
+    linear.add(weight, pool_, vector(input_norm));
     finish(weight);
   }
 
@@ -54,10 +54,15 @@ class Preparation {
   std::uint64_t done_ = 0, total_;
 };
 
+std::vector<float> rope_inverse(float theta, std::int64_t rope_dim) {
+  std::vector<float> inverse(static_cast<std::size_t>(rope_dim / 2));
+  rope_inverse_frequencies(static_cast<double>(theta), rope_dim, inverse.data());
+  return inverse;
+}
+
 // Inverse frequencies, divided by the file's factor for each (Llama 3.1) or by one linear factor.
 std::vector<float> rope_inverse(const ModelConfig& config, const std::vector<float>& factors) {
-  std::vector<float> inverse(static_cast<std::size_t>(config.rope_dim / 2));
-  rope_inverse_frequencies(static_cast<double>(config.rope_theta), config.rope_dim, inverse.data());
+  std::vector<float> inverse = rope_inverse(config.rope_theta, config.rope_dim);
   for (std::size_t i = 0; i < inverse.size(); ++i) {
     if (!factors.empty()) inverse[i] /= factors[i];
     inverse[i] /= config.rope_linear_factor;
@@ -68,23 +73,27 @@ std::vector<float> rope_inverse(const ModelConfig& config, const std::vector<flo
 PreparedLayer prepare_layer(Preparation& preparation, const LayerTensors& tensors) {
   PreparedLayer layer;
   layer.attn_norm = preparation.vector(tensors.attn_norm);
-  preparation.add(layer.qkv, tensors.attn_q);
-  preparation.add(layer.qkv, tensors.attn_k);
-  preparation.add(layer.qkv, tensors.attn_v);
+  preparation.add(layer.qkv, tensors.attn_q, tensors.attn_q_norm_in);
+  preparation.add(layer.qkv, tensors.attn_k, tensors.attn_k_norm_in);
+  preparation.add(layer.qkv, tensors.attn_v, tensors.attn_v_norm_in);
+  layer.q_norm = preparation.vector(tensors.attn_q_norm);
+  layer.k_norm = preparation.vector(tensors.attn_k_norm);
   layer.attn_sub_norm = preparation.vector(tensors.attn_sub_norm);
-  preparation.add(layer.attn_output, tensors.attn_output);
+  preparation.add(layer.attn_output, tensors.attn_output, tensors.attn_output_norm_in);
+  layer.post_attn_norm = preparation.vector(tensors.post_attention_norm);
   layer.ffn_norm = preparation.vector(tensors.ffn_norm);
-  preparation.add(layer.gate_up, tensors.ffn_gate);
-  preparation.add(layer.gate_up, tensors.ffn_up);
+  preparation.add(layer.gate_up, tensors.ffn_gate, tensors.ffn_gate_norm_in);
+  preparation.add(layer.gate_up, tensors.ffn_up, tensors.ffn_up_norm_in);
   layer.ffn_sub_norm = preparation.vector(tensors.ffn_sub_norm);
-  preparation.add(layer.ffn_down, tensors.ffn_down);
+  preparation.add(layer.ffn_down, tensors.ffn_down, tensors.ffn_down_norm_in);
+  layer.post_ffn_norm = preparation.vector(tensors.post_ffw_norm);
   return layer;
 }
 
 // For squared ReLU, whose hidden values are mostly zero, and only while all weights take no more memory than the file has
 // bytes.
 void turn_downs_over(PreparedModel& model, std::uint64_t file_bytes, ThreadPool& pool) {
-  if (model.config.activation != Activation::relu2) return;
+  if (model.config.activation != Activation::relu2 || model.config.input_norms || model.config.post_norms) return;
   std::uint64_t down_bytes = 0;
   for (const PreparedLayer& layer : model.layers) down_bytes += layer.ffn_down.bytes();
   if (model.bytes() + down_bytes > file_bytes) return;
@@ -101,7 +110,8 @@ std::uint64_t PreparedModel::bytes() const {
   for (const PreparedLayer& layer : layers) {
     for (const Linear* linear : {&layer.qkv, &layer.attn_output, &layer.gate_up, &layer.ffn_down}) total += linear->bytes();
     total += layer.down_columns.lines.size();
-    for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm})
+    for (const auto* norm : {&layer.attn_norm, &layer.attn_sub_norm, &layer.ffn_norm, &layer.ffn_sub_norm, &layer.q_norm,
+                             &layer.k_norm, &layer.post_attn_norm, &layer.post_ffn_norm})
       total += norm->size() * sizeof(float);
   }
   return total;
@@ -119,6 +129,9 @@ PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool
   PreparedModel prepared;
   prepared.config = model.config();
   prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));
+  if (prepared.config.window > 0) {
+    prepared.window_rope_inverse = rope_inverse(prepared.config.window_rope_theta, prepared.config.rope_dim);
+  }
   HeadScan* scan = &prepared.head_scan;
   prepared.token_embd = preparation.table(model.token_embd(), model.output() ? nullptr : scan);
   if (model.output()) prepared.output = preparation.table(*model.output(), scan);

@@ -37,8 +37,9 @@ Transformer::Transformer(const PreparedModel& model, const KernelTable& kernels,
   quantised_ = Buffer(static_cast<std::size_t>(max_tokens * round_up(widest_input(c), ternary_line_cols)));
   quantised_scales_ = floats(max_tokens);
   quantised_sums_ = floats(max_tokens);
-  cos_ = floats(max_tokens * c.rope_dim / 2);
-  sin_ = floats(max_tokens * c.rope_dim / 2);
+  if (c.input_norms) shared_ = floats(max_tokens * c.n_embd);
+  const std::int64_t angles = (c.window > 0 ? 2 : 1) * max_tokens * c.rope_dim / 2;
+  cos_ = floats(angles), sin_ = floats(angles);
   hidden_ = floats(max_tokens * std::max(attention_width, c.n_ff));
   logits_ = floats(std::min(head_rows, max_tokens) * c.n_vocab);
 }
@@ -70,17 +71,24 @@ void Transformer::embed() {
     const BatchToken& token = batch_[static_cast<std::size_t>(t)];
     const DenseMatrix row = model_.token_embd.read(token.id, 1, compute_.rows[thread]);
     kernels_.decode(row.type, row.data, n_embd, x_.as<float>() + t * n_embd);
-    rope_angles(token.position, model_.rope_inverse.data(), half, cos_.as<float>() + t * half, sin_.as<float>() + t * half);
+    if (model_.config.embedding_scale != 1.0f) {
+      kernels_.scale(x_.as<float>() + t * n_embd, model_.config.embedding_scale, n_embd);
+    }
+    float *cos = cos_.as<float>() + t * half, *sin = sin_.as<float>() + t * half;
+    rope_angles(token.position, model_.rope_inverse.data(), half, cos, sin);
+    if (model_.config.window == 0) return;
+    rope_angles(token.position, model_.window_rope_inverse.data(), half, cos + tokens_ * half, sin + tokens_ * half);
   });
 }
 
-// The input of `next`: x (tokens, n) after RMSNorm by `gain`, or as it is where `gain` is empty.
-LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::vector<float>& gain, const Linear& next) {
+// x (tokens, n) after RMSNorm by `gain`, or as it is where `gain` is empty, in the forms that are asked for.
+LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::vector<float>& gain, bool quantised,
+                                   bool floats) {
   const std::int64_t padded = round_up(n, ternary_line_cols);
   const float eps = model_.config.rms_eps;
   each_token([&](std::int64_t t, std::size_t) {
     const float* row = x + t * n;
-    if (next.needs_quantised()) {
+    if (quantised) {
       std::int8_t* q = quantised_.as<std::int8_t>() + t * padded;
       float* scale = quantised_scales_.as<float>() + t;
       std::int32_t* sum = quantised_sums_.as<std::int32_t>() + t;
@@ -90,46 +98,70 @@ LinearInput Transformer::normalise(const float* x, std::int64_t n, const std::ve
         kernels_.rms_norm_quantise(row, gain.data(), eps, n, padded, q, scale, sum);
       }
     }
-    if (next.needs_float() && !gain.empty()) kernels_.rms_norm(row, gain.data(), eps, n, normed_.as<float>() + t * n);
+    if (floats && !gain.empty()) kernels_.rms_norm(row, gain.data(), eps, n, normed_.as<float>() + t * n);
   });
   return {gain.empty() ? x : normed_.as<float>(),
           n,
           {quantised_.as<std::int8_t>(), quantised_scales_.as<float>(), quantised_sums_.as<std::int32_t>(), tokens_, padded}};
 }
 
-void Transformer::attend(const PreparedLayer& layer, std::int64_t index) {
-  const ModelConfig& c = model_.config;
-  float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
-  const std::int64_t width = c.n_head * c.head_dim;
+// y (tokens, rows) = w * norm(x), where each of w's parts may have a norm of its own behind the common one.
+void Transformer::project(const Linear& w, const float* x, const std::vector<float>& gain, float* y) {
+  if (!w.has_input_norms()) {
+    return multiply(w, normalise(x, gain, w), tokens_, y, w.rows(), compute_);
+  }
+  if (!gain.empty()) {
+    each_token([&](std::int64_t t, std::size_t) {
+      kernels_.rms_norm(x + t * w.cols(), gain.data(), model_.config.rms_eps, w.cols(), shared_.as<float>() + t * w.cols());
+    });
+    x = shared_.as<float>();
+  }
+  for (const Linear::Part& part : w.parts()) {
+    const LinearInput in = normalise(x, w.cols(), part.input_norm, part.is_ternary, !part.is_ternary);
+    multiply(part, in, tokens_, y + part.first_row, w.rows(), compute_);
+  }
+}
 
-  multiply(layer.qkv, normalise(x, c.n_embd, layer.attn_norm, layer.qkv), tokens_, projected, layer.qkv.rows(), compute_);
-  each_token([&](std::int64_t t, std::size_t) { store_and_rotate(index, t); });
+// x += addend (tokens, n_embd), after RMSNorm by `gain` unless that is empty.
+void Transformer::add_to_residual(float* addend, const std::vector<float>& gain) {
+  const std::int64_t n = model_.config.n_embd;
+  each_token([&](std::int64_t t, std::size_t) {
+    float* row = addend + t * n;
+    if (!gain.empty()) kernels_.rms_norm(row, gain.data(), model_.config.rms_eps, n, row);
+    kernels_.add(x_.as<float>() + t * n, row, n);
+  });
+}
+
+void Transformer::attend(const PreparedLayer& layer, std::int64_t index) {
+  float *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
+  project(layer.qkv, x_.as<float>(), layer.attn_norm, projected);
+  each_token([&](std::int64_t t, std::size_t) { store_and_rotate(layer, index, t); });
   attention_.run(index, compute_.scratch, hidden);
-  multiply(layer.attn_output, normalise(hidden, width, layer.attn_sub_norm, layer.attn_output), tokens_, projected, c.n_embd,
-           compute_);
-  each_token([&](std::int64_t t, std::size_t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
+  project(layer.attn_output, hidden, layer.attn_sub_norm, projected);
+  add_to_residual(projected, layer.post_attn_norm);
 }
 
 void Transformer::feed_forward(const PreparedLayer& layer) {
-  const ModelConfig& c = model_.config;
-  float *x = x_.as<float>(), *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
-
-  const LinearInput in = normalise(x, c.n_embd, layer.ffn_norm, layer.gate_up);
-  if (tokens_ == 1) {
-    hidden_of_one(layer, in);
+  float *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
+  if (tokens_ == 1 && !layer.gate_up.has_input_norms()) {
+    hidden_of_one(layer, normalise(x_.as<float>(), layer.ffn_norm, layer.gate_up));
   } else {
-    hidden_of_many(layer, in);
+    hidden_of_many(layer);
   }
-  const LinearInput down_in = normalise(hidden, c.n_ff, layer.ffn_sub_norm, layer.ffn_down);
-  if (tokens_ == 1 && layer.down_columns && add_down_columns(layer, down_in.quantised)) return;
-  multiply(layer.ffn_down, down_in, tokens_, projected, c.n_embd, compute_);
-  each_token([&](std::int64_t t, std::size_t) { kernels_.add(x + t * c.n_embd, projected + t * c.n_embd, c.n_embd); });
+  if (tokens_ == 1 && layer.down_columns) {
+    const LinearInput in = normalise(hidden, layer.ffn_sub_norm, layer.ffn_down);
+    if (add_down_columns(layer, in.quantised)) return;
+    multiply(layer.ffn_down, in, 1, projected, model_.config.n_embd, compute_);
+  } else {
+    project(layer.ffn_down, hidden, layer.ffn_sub_norm, projected);
+  }
+  add_to_residual(projected, layer.post_ffn_norm);
 }
 
-void Transformer::hidden_of_many(const PreparedLayer& layer, const LinearInput& in) {
+void Transformer::hidden_of_many(const PreparedLayer& layer) {
   const std::int64_t n_ff = model_.config.n_ff;
   float *projected = projected_.as<float>(), *hidden = hidden_.as<float>();
-  multiply(layer.gate_up, in, tokens_, projected, 2 * n_ff, compute_);
+  project(layer.gate_up, x_.as<float>(), layer.ffn_norm, projected);
   each_token([&](std::int64_t t, std::size_t) {
     const float* gate = projected + t * 2 * n_ff;
     kernels_.gate(model_.config.activation, gate, gate + n_ff, n_ff, hidden + t * n_ff);
@@ -192,19 +224,26 @@ bool Transformer::add_down_columns(const PreparedLayer& layer, const QuantisedRo
   return true;
 }
 
-// Rotates one token's queries and keys, stores its keys and values, and lays its scaled queries out by kv head.
-void Transformer::store_and_rotate(std::int64_t layer, std::int64_t token) {
+// Normalises and rotates one token's queries and keys, stores its keys and values, and lays its scaled queries out by kv head.
+void Transformer::store_and_rotate(const PreparedLayer& layer, std::int64_t index, std::int64_t token) {
   const ModelConfig& c = model_.config;
   const BatchToken& at = batch_[static_cast<std::size_t>(token)];
   const std::int64_t width = (c.n_head + 2 * c.n_head_kv) * c.head_dim, half = c.rope_dim / 2, group = c.n_head / c.n_head_kv;
   float* q = projected_.as<float>() + token * width;
   float *k = q + c.n_head * c.head_dim, *v = k + c.n_head_kv * c.head_dim;
-  const float *cos = cos_.as<float>() + token * half, *sin = sin_.as<float>() + token * half;
+  const std::int64_t angle = (token + (c.has_window(index) ? tokens_ : 0)) * half;
+  const float *cos = cos_.as<float>() + angle, *sin = sin_.as<float>() + angle;
+  const auto normalise_heads = [&](float* x, std::int64_t heads, const std::vector<float>& gain) {
+    if (gain.empty()) return;
+    for (float* end = x + heads * c.head_dim; x < end; x += c.head_dim)
+      kernels_.rms_norm(x, gain.data(), c.rms_eps, c.head_dim, x);
+  };
+  normalise_heads(q, c.n_head, layer.q_norm), normalise_heads(k, c.n_head_kv, layer.k_norm);
   kernels_.rope(q, c.n_head, c.head_dim, c.rope_dim, c.rope_kind, cos, sin);
   kernels_.rope(k, c.n_head_kv, c.head_dim, c.rope_dim, c.rope_kind, cos, sin);
   kernels_.scale(q, c.attention_scale, c.n_head * c.head_dim);
   for (std::int64_t h = 0; h < c.n_head_kv; ++h) {
-    const KvChunk chunk = at.cache->chunk(layer, h, at.position / kv_chunk_positions);
+    const KvChunk chunk = at.cache->chunk(index, h, at.position / kv_chunk_positions);
     kernels_.kv_store(at.cache->type(), k + h * c.head_dim, v + h * c.head_dim, c.head_dim, chunk,
                       at.position % kv_chunk_positions);
     std::memcpy(attention_.queries(h, token), q + h * group * c.head_dim,

@@ -39,14 +39,19 @@ class Transformer {
 
  private:
   void embed();
+  void project(const Linear& w, const float* x, const std::vector<float>& gain, float* y);
+  void add_to_residual(float* addend, const std::vector<float>& gain);
   void attend(const PreparedLayer& layer, std::int64_t index);
   void feed_forward(const PreparedLayer& layer);
   void hidden_of_one(const PreparedLayer& layer, const LinearInput& in);
-  void hidden_of_many(const PreparedLayer& layer, const LinearInput& in);
+  void hidden_of_many(const PreparedLayer& layer);
   bool add_down_columns(const PreparedLayer& layer, const QuantisedRows& in);
-  void store_and_rotate(std::int64_t layer, std::int64_t token);
+  void store_and_rotate(const PreparedLayer& layer, std::int64_t index, std::int64_t token);
   void normalise_for_head(std::int64_t first, std::int64_t count);  // into normed_, from its first row on
-  LinearInput normalise(const float* x, std::int64_t n, const std::vector<float>& gain, const Linear& next);
+  LinearInput normalise(const float* x, std::int64_t n, const std::vector<float>& gain, bool quantised, bool floats);
+  LinearInput normalise(const float* x, const std::vector<float>& gain, const Linear& next) {
+    return normalise(x, next.cols(), gain, next.needs_quantised(), next.needs_float());
+  }
   template <class Body>
   void each_token(const Body& body);
 
@@ -60,8 +65,9 @@ class Transformer {
   Buffer x_;                                              // (tokens, n_embd) the residual stream
   Buffer projected_;                                      // (tokens, widest output) of the last matmul
   Buffer normed_;                                         // (tokens, widest input) float32 input of dense matmuls
+  Buffer shared_;                                         // (tokens, n_embd) what input norms share; empty without them
   Buffer quantised_, quantised_scales_, quantised_sums_;  // (tokens, widest input), (tokens), (tokens)
-  Buffer cos_, sin_;                                      // (tokens, rope_dim / 2)
+  Buffer cos_, sin_;                                      // (1, or 2 with windows; tokens, rope_dim / 2)
   Buffer hidden_;                                         // (tokens, n_head * head_dim or n_ff)
   std::vector<std::int32_t> picked_;                      // (n_ff) rows of up, or columns of down; each thread has its part
   std::vector<std::vector<std::int32_t>> down_sums_;      // per thread (n_embd rounded up to lines)

@@ -81,7 +81,8 @@ struct ChunkWork {
   KvChunk chunk;
   const std::byte* next_keys;   // of the chunk that comes after this one
   const float* q;               // (queries, head_dim)
-  const std::int32_t* visible;  // (queries) 0..64
+  const std::int32_t* hidden;   // (queries) 0..64: positions before it have a weight of 0
+  const std::int32_t* visible;  // (queries) 0..64: positions from it on are not read; 0 for who sees nothing
   std::int64_t queries, head_dim;
   std::int32_t most;  // of visible
 };
@@ -119,13 +120,14 @@ void all_scores(const ChunkWork& work, const std::byte* keys, std::int64_t strid
 
 // Turns one query's scores into weights; gives their largest score and the sum of exp(score - max).
 template <class Vector, KvType type>
-void softmax_weights(const KvChunk& chunk, std::int64_t visible, float* p, float& max, float& sum) {
+void softmax_weights(const KvChunk& chunk, std::int64_t hidden, std::int64_t visible, float* p, float& max, float& sum) {
   if constexpr (type == KvType::int8) {
     for (std::int64_t j = 0; j < visible; j += width) {
       Vector::store(p + j, Vector::mul(Vector::load(p + j), Vector::load(chunk.key_scales + j)));
     }
   }
   const std::int64_t end = (visible + width - 1) / width * width;
+  for (std::int64_t j = 0; j < hidden; ++j) p[j] = -__builtin_inff();
   for (std::int64_t j = visible; j < end; ++j) p[j] = -__builtin_inff();
   auto largest = Vector::load(p);
   for (std::int64_t j = width; j < end; j += width) largest = Vector::larger(Vector::load(p + j), largest);
@@ -175,6 +177,13 @@ void combine(float* out, float keep, const float* from, float take, std::int64_t
   for (; d < head_dim; ++d) out[d] = out[d] * keep + from[d] * take;
 }
 
+template <class Vector>
+void copy(float* out, const float* from, std::int64_t n) {
+  std::int64_t d = 0;
+  for (; d + width <= n; d += width) Vector::store(out + d, Vector::load(from + d));
+  for (; d < n; ++d) out[d] = from[d];
+}
+
 // Brings `from` into `into`, query by query: sixteen factors at a time, since each is an exp.
 template <class Vector>
 void merge_states(const AttentionState& into, const AttentionState& from, std::int64_t queries, std::int64_t head_dim) {
@@ -189,6 +198,11 @@ void merge_states(const AttentionState& into, const AttentionState& from, std::i
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t query = first + i;
       if (from.sum[query] == 0.0f) continue;  // saw nothing
+      if (into.sum[query] == 0.0f) {
+        into.max[query] = from.max[query], into.sum[query] = from.sum[query];
+        copy<Vector>(into.out + query * head_dim, from.out + query * head_dim, head_dim);
+        continue;
+      }
       into.max[query] = after[i];
       into.sum[query] = into.sum[query] * keep[i] + from.sum[query] * take[i];
       combine<Vector>(into.out + query * head_dim, keep[i], from.out + query * head_dim, take[i], head_dim);
@@ -214,7 +228,8 @@ void attend_chunk(const ChunkWork& work, const AttentionScratch& scratch, float*
   for (std::int64_t i = 0; i < work.queries; ++i) {
     max[i] = -__builtin_inff(), sum[i] = 0.0f;
     if (work.visible[i] == 0) continue;
-    softmax_weights<Vector, type>(work.chunk, work.visible[i], scratch.weights + i * chunk_positions, max[i], sum[i]);
+    softmax_weights<Vector, type>(work.chunk, work.hidden[i], work.visible[i], scratch.weights + i * chunk_positions, max[i],
+                                  sum[i]);
   }
   if (one_tile) return all_values<Vector, type, true>(work, work.chunk.values, head_dim, scratch.weights, scratch.sums);
   for (std::int64_t j = 0; j < work.most; ++j) {
@@ -229,41 +244,39 @@ void attend_chunk(const ChunkWork& work, const AttentionScratch& scratch, float*
 
 // At most attention_block queries; head_dim at least 16.
 template <class Vector, KvType type>
-void attend_block(const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries, const std::int32_t* visible,
-                  std::int64_t head_dim, const AttentionState& state, std::byte* memory) {
+void attend_block(const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries, const std::int32_t* hidden,
+                  const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* memory) {
   const AttentionScratch scratch = attention_scratch(memory, head_dim);
-  std::int32_t seen[attention_block];
+  std::int32_t before[attention_block], seen[attention_block];
   float max[attention_block], sum[attention_block];
+  const auto in_chunk = [](std::int64_t n) {
+    return static_cast<std::int32_t>(n < 0 ? 0 : n < chunk_positions ? n : chunk_positions);
+  };
+  for (std::int64_t i = 0; i < queries; ++i) state.max[i] = -__builtin_inff(), state.sum[i] = 0.0f;
+  for (std::int64_t d = 0; d < queries * head_dim; ++d) state.out[d] = 0.0f;
   for (std::int64_t c = 0; c < count; ++c) {
-    ChunkWork work{chunks[c], chunks[c + 1 < count ? c + 1 : c].keys, q, seen, queries, head_dim, 0};
+    ChunkWork work{chunks[c], chunks[c + 1 < count ? c + 1 : c].keys, q, before, seen, queries, head_dim, 0};
     for (std::int64_t i = 0; i < queries; ++i) {
-      const std::int64_t left = visible[i] - c * chunk_positions;
-      seen[i] = static_cast<std::int32_t>(left < 0 ? 0 : left < chunk_positions ? left : chunk_positions);
+      before[i] = in_chunk(hidden[i] - c * chunk_positions), seen[i] = in_chunk(visible[i] - c * chunk_positions);
+      if (before[i] >= seen[i]) seen[i] = 0;
       work.most = seen[i] > work.most ? seen[i] : work.most;
     }
-    if (work.most == 0 && c > 0) return;
+    if (work.most == 0) continue;
     attend_chunk<Vector, type>(work, scratch, max, sum);
-    if (c > 0) {
-      merge_states<Vector>(state, {max, sum, scratch.sums}, queries, head_dim);
-      continue;
-    }
-    for (std::int64_t i = 0; i < queries; ++i) {
-      state.max[i] = max[i], state.sum[i] = sum[i];
-      for (std::int64_t d = 0; d < head_dim; ++d)
-        state.out[i * head_dim + d] = seen[i] > 0 ? scratch.sums[i * head_dim + d] : 0.0f;
-    }
+    merge_states<Vector>(state, {max, sum, scratch.sums}, queries, head_dim);
   }
 }
 
 template <class Vector>
 void attend_with(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
-                 const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) {
+                 const std::int32_t* hidden, const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state,
+                 std::byte* scratch) {
   const auto block = type == KvType::f32   ? attend_block<Vector, KvType::f32>
                      : type == KvType::f16 ? attend_block<Vector, KvType::f16>
                                            : attend_block<Vector, KvType::int8>;
   for (std::int64_t i = 0; i < queries; i += attention_block) {
-    block(chunks, count, q + i * head_dim, queries - i < attention_block ? queries - i : attention_block, visible + i, head_dim,
-          {state.max + i, state.sum + i, state.out + i * head_dim}, scratch);
+    block(chunks, count, q + i * head_dim, queries - i < attention_block ? queries - i : attention_block, hidden + i,
+          visible + i, head_dim, {state.max + i, state.sum + i, state.out + i * head_dim}, scratch);
   }
 }
 

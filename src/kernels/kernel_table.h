@@ -59,8 +59,11 @@ struct AttentionState {
   float* out;  // (queries, head_dim) of exp(score - max) * value
 };
 
-enum class RopeKind : std::uint8_t { neox, norm };     // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
-enum class Activation : std::uint8_t { relu2, silu };  // relu(g)^2 * u, 0 where g <= 0 whatever u; or g / (1 + exp(-g)) * u
+enum class RopeKind : std::uint8_t { neox, norm };  // pairs (i, i + rope_dim / 2), or (2i, 2i + 1)
+
+// What makes a hidden value of gate and up: relu(g)^2 * u, 0 where g <= 0 whatever u; g / (1 + exp(-g)) * u; or GELU by tanh,
+// g / (1 + exp(g * (linear + cubic * (g * g)))) * u (kernels/gelu.h).
+enum class Activation : std::uint8_t { relu2, silu, gelu };
 
 // Rows of ternary weights that are unpacked together: as many as leave room in a second cache of half a megabyte, because all
 // activations pass by once for every panel.
@@ -129,12 +132,15 @@ struct KernelTable {
   void (*kv_store)(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
                    std::int64_t slot) noexcept;
 
-  // The state of each query over the first visible[i] positions (0 to 64 * count) of `count` chunks that follow each other, at
-  // least one: q[i] is already scaled, and each chunk's state is merged into that of the chunks before it.
+  // The state of each query over the positions [hidden[i], visible[i]) of `count` chunks that follow each other, at least one;
+  // both count from the first chunk's first position, 0 to 64 * count. q[i] is already scaled, and each chunk's state is merged
+  // into that of the chunks before it. In a chunk of which only some positions are hidden, these take part with a weight of 0.
   void (*attend)(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
-                 const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
+                 const std::int32_t* hidden, const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state,
+                 std::byte* scratch) noexcept;
 
-  // Adds the positions of `from` to those of `into`, query by query; nothing where `from` is over no position.
+  // Adds the positions of `from` to those of `into`, query by query: nothing where `from` is over no position, a copy where
+  // `into` is.
   void (*merge_states)(const AttentionState& into, const AttentionState& from, std::int64_t queries,
                        std::int64_t head_dim) noexcept;
 

@@ -247,37 +247,40 @@ bool attention_agrees(const KernelTable& table) {
       const std::vector<float> keys = random.reals(positions * head_dim), values = random.reals(positions * head_dim);
       for (const std::int64_t queries : {1, 4, 7, 31, 66}) {
         const std::vector<float> q = random.reals(queries * head_dim);
-        std::vector<std::int32_t> visible;
+        std::vector<std::int32_t> hidden, visible;
         for (std::int64_t i = 0; i < queries; ++i) {
           const std::int64_t steps[] = {positions, 2 * i, 60 + i / 4, 128};
           visible.push_back(static_cast<std::int32_t>(steps[i / 4 % 4]));
+          const std::int64_t windows[] = {0, 3 * i, positions, visible.back() - 70};  // the last two may hide chunks, or all
+          hidden.push_back(static_cast<std::int32_t>(std::max<std::int64_t>(windows[i / 2 % 4], 0)));
         }
-        same =
-            same && agrees(table, [&](const KernelTable& t) {
-              const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
-              std::vector<float> memory(chunk_count * (2 * n + 2 * kv_chunk_positions));
-              std::vector<KvChunk> chunks;
-              for (std::size_t c = 0; c < chunk_count; ++c) {
-                float* at = memory.data() + c * (2 * n + 2 * kv_chunk_positions);
-                chunks.push_back({reinterpret_cast<std::byte*>(at), reinterpret_cast<std::byte*>(at + n), at + 2 * n,
-                                  at + 2 * n + kv_chunk_positions});
-              }
-              for (std::int64_t j = 0; j < positions; ++j) {
-                t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim,
-                           chunks[static_cast<std::size_t>(j / kv_chunk_positions)], j % kv_chunk_positions);
-              }
-              std::vector<float> states(static_cast<std::size_t>(2 * queries * (head_dim + 2)));
-              const auto state = [&](std::int64_t which) -> AttentionState {
-                float* at = states.data() + which * queries * (head_dim + 2);
-                return {at, at + queries, at + 2 * queries};
-              };
-              Scratch scratch;
-              t.attend(type, chunks.data(), chunk_count, q.data(), queries, visible.data(), head_dim, state(0), scratch.get());
-              t.attend(type, chunks.data() + 1, 1, q.data(), queries, std::vector<std::int32_t>(q.size(), 17).data(), head_dim,
-                       state(1), scratch.get());
-              t.merge_states(state(1), state(0), queries, head_dim);
-              return states;
-            });
+        const std::vector<std::int32_t> none(q.size(), 0), some(q.size(), 17);
+        same = same && agrees(table, [&](const KernelTable& t) {
+                 const auto n = static_cast<std::size_t>(kv_chunk_positions * head_dim);
+                 std::vector<float> memory(chunk_count * (2 * n + 2 * kv_chunk_positions));
+                 std::vector<KvChunk> chunks;
+                 for (std::size_t c = 0; c < chunk_count; ++c) {
+                   float* at = memory.data() + c * (2 * n + 2 * kv_chunk_positions);
+                   chunks.push_back({reinterpret_cast<std::byte*>(at), reinterpret_cast<std::byte*>(at + n), at + 2 * n,
+                                     at + 2 * n + kv_chunk_positions});
+                 }
+                 for (std::int64_t j = 0; j < positions; ++j) {
+                   t.kv_store(type, keys.data() + j * head_dim, values.data() + j * head_dim, head_dim,
+                              chunks[static_cast<std::size_t>(j / kv_chunk_positions)], j % kv_chunk_positions);
+                 }
+                 std::vector<float> states(static_cast<std::size_t>(2 * queries * (head_dim + 2)));
+                 const auto state = [&](std::int64_t which) -> AttentionState {
+                   float* at = states.data() + which * queries * (head_dim + 2);
+                   return {at, at + queries, at + 2 * queries};
+                 };
+                 Scratch scratch;
+                 t.attend(type, chunks.data(), chunk_count, q.data(), queries, hidden.data(), visible.data(), head_dim,
+                          state(0), scratch.get());
+                 t.attend(type, chunks.data() + 1, 1, q.data(), queries, none.data(), some.data(), head_dim, state(1),
+                          scratch.get());
+                 t.merge_states(state(1), state(0), queries, head_dim);
+                 return states;
+               });
       }
     }
   }
@@ -290,7 +293,7 @@ bool elementwise_agrees(const KernelTable& table) {
     Random random(static_cast<std::uint64_t>(n));
     std::vector<float> a = random.reals(n), b = random.reals(n);
     for (float& x : a) x *= 30.0f;
-    for (const Activation activation : {Activation::relu2, Activation::silu}) {
+    for (const Activation activation : {Activation::relu2, Activation::silu, Activation::gelu}) {
       same = same && agrees(table, [&](const KernelTable& t) {
                std::vector<float> y(a.size());
                t.gate(activation, a.data(), b.data(), n, y.data());

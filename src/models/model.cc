@@ -11,10 +11,24 @@ namespace {
 
 // Parts of names of tensors that related models have and that change the result: ignoring one would give wrong text without a
 // word.
-constexpr std::array<std::string_view, 14> foreign_parts = {
-    ".bias",     ".attn_q_norm.", ".attn_k_norm.", ".attn_qkv.", ".attn_sinks.",     ".post_attention_norm.", ".post_ffw_norm.",
-    "_norm_in.", ".ffn_gate_inp", "_exps.",        "_shexp.",    "token_embd_norm.", "position_embd.",        "rope_factors_",
+constexpr std::array<std::string_view, 12> foreign_parts = {
+    ".bias",          ".attn_qkv.",    ".attn_sinks.", ".ffn_gate_inp", "_exps.",   "_shexp.", "token_embd_norm.",
+    "position_embd.", "rope_factors_", "cls.",         "dense_2.",      "dense_3.",
 };
+
+// The same, but for architectures that have them.
+struct FamilyPart {
+  std::string_view name;
+  bool ModelConfig::* has;
+};
+constexpr std::array<FamilyPart, 6> family_parts = {{
+    {"_sub_norm.", &ModelConfig::sub_norms},
+    {".attn_q_norm.", &ModelConfig::qk_norms},
+    {".attn_k_norm.", &ModelConfig::qk_norms},
+    {".post_attention_norm.", &ModelConfig::post_norms},
+    {".post_ffw_norm.", &ModelConfig::post_norms},
+    {"_norm_in.", &ModelConfig::input_norms},
+}};
 constexpr std::int64_t max_vocabulary = 1 << 24;
 
 }  // namespace
@@ -74,17 +88,30 @@ WeightTensor Model::vector(const std::string& name, std::int64_t size) const {
   return weight;
 }
 
+void Model::add_norms(const std::string& prefix, LayerTensors& t) const {
+  const ModelConfig& c = config_;
+  const std::int64_t q = c.n_head * c.head_dim;
+  const auto norm = [&](const char* name, std::int64_t size) { return vector(prefix + name + ".weight", size); };
+  t.attn_norm = norm("attn_norm", c.n_embd), t.ffn_norm = norm("ffn_norm", c.n_embd);
+  if (c.sub_norms) t.attn_sub_norm = norm("attn_sub_norm", q), t.ffn_sub_norm = norm("ffn_sub_norm", c.n_ff);
+  if (c.qk_norms) t.attn_q_norm = norm("attn_q_norm", c.head_dim), t.attn_k_norm = norm("attn_k_norm", c.head_dim);
+  if (c.post_norms) {
+    t.post_attention_norm = norm("post_attention_norm", c.n_embd), t.post_ffw_norm = norm("post_ffw_norm", c.n_embd);
+  }
+  if (c.input_norms) {
+    t.attn_q_norm_in = norm("attn_q_norm_in", c.n_embd), t.attn_k_norm_in = norm("attn_k_norm_in", c.n_embd);
+    t.attn_v_norm_in = norm("attn_v_norm_in", c.n_embd), t.attn_output_norm_in = norm("attn_output_norm_in", q);
+    t.ffn_gate_norm_in = norm("ffn_gate_norm_in", c.n_embd), t.ffn_up_norm_in = norm("ffn_up_norm_in", c.n_embd);
+    t.ffn_down_norm_in = norm("ffn_down_norm_in", c.n_ff);
+  }
+}
+
 LayerTensors Model::layer(std::int64_t index) const {
   const ModelConfig& c = config_;
   const std::string prefix = fmt::format("blk.{}.", index);
   const std::int64_t q = c.n_head * c.head_dim, kv = c.n_head_kv * c.head_dim;
   LayerTensors t;
-  t.attn_norm = vector(prefix + "attn_norm.weight", c.n_embd);
-  t.ffn_norm = vector(prefix + "ffn_norm.weight", c.n_embd);
-  if (c.sub_norms) {
-    t.attn_sub_norm = vector(prefix + "attn_sub_norm.weight", q);
-    t.ffn_sub_norm = vector(prefix + "ffn_sub_norm.weight", c.n_ff);
-  }
+  add_norms(prefix, t);
   t.attn_q = matrix(prefix + "attn_q", q, c.n_embd);
   t.attn_k = matrix(prefix + "attn_k", kv, c.n_embd);
   t.attn_v = matrix(prefix + "attn_v", kv, c.n_embd);
@@ -98,8 +125,9 @@ LayerTensors Model::layer(std::int64_t index) const {
 void Model::refuse_foreign_parts() const {
   for (const StoredTensor& tensor : files_.tensors()) {
     const auto contains = [&](std::string_view part) { return tensor.name.find(part) != std::string_view::npos; };
-    const bool sub_norm = !config_.sub_norms && contains("_sub_norm.");
-    if (sub_norm || std::any_of(foreign_parts.begin(), foreign_parts.end(), contains)) {
+    const auto lacks = [&](const FamilyPart& part) { return !(config_.*part.has) && contains(part.name); };
+    if (std::any_of(family_parts.begin(), family_parts.end(), lacks) ||
+        std::any_of(foreign_parts.begin(), foreign_parts.end(), contains)) {
       fail(ErrorKind::unsupported, "{}: tensor '{}' changes the result in a way that is not supported for architecture {}",
            printable(files_.path(), 512), printable(tensor.name), config_.architecture);
     }
@@ -119,6 +147,9 @@ void Model::check_rope_freqs() const {
 }
 
 void Model::find_tensors() {
+  const auto family = std::find_if(architectures().begin(), architectures().end(),
+                                   [&](const Architecture& a) { return a.name == config_.architecture; });
+  config_.input_norms = family->may_have_input_norms && file_.find_tensor("blk.0.attn_q_norm_in.weight") != nullptr;
   refuse_foreign_parts();
   const StoredTensor* embedding = files_.find("token_embd.weight");
   if (embedding == nullptr) bad("token_embd.weight", "is missing");

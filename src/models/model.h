@@ -19,6 +19,10 @@ struct WeightTensor {
 
 struct LayerTensors {
   std::optional<WeightTensor> attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
+  std::optional<WeightTensor> attn_q_norm, attn_k_norm, post_attention_norm, post_ffw_norm;
+  // Of each projection's input, with config().input_norms.
+  std::optional<WeightTensor> attn_q_norm_in, attn_k_norm_in, attn_v_norm_in, attn_output_norm_in;
+  std::optional<WeightTensor> ffn_gate_norm_in, ffn_up_norm_in, ffn_down_norm_in;
   WeightTensor attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, ffn_down;
 };
 
@@ -26,7 +30,7 @@ struct LayerTensors {
 class Model {
  public:
   // Of whatever ModelFiles opens. Every tensor of the architecture must be there in its shape. Tensors of other names are left
-  // alone, except those known to change the arithmetic (biases, norms of queries and keys, experts), which are refused. Throws
+  // alone, except those known to change the arithmetic (biases, norms that the architecture has not, experts), which are refused. Throws
   // Error: not_found, io, bad_model, unsupported; the message names the tensor or key.
   static Model open(const std::string& path) { return open(ModelFiles::open(path)); }
   static Model open(ModelFiles files);
@@ -55,6 +59,7 @@ class Model {
   WeightTensor matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const;
   WeightTensor vector(const std::string& name, std::int64_t size) const;
   LayerTensors layer(std::int64_t index) const;
+  void add_norms(const std::string& prefix, LayerTensors& t) const;
 
   ModelFiles files_;
   ModelConfig config_;

@@ -11,14 +11,29 @@
 namespace bitnet {
 namespace {
 
-constexpr std::array<Architecture, 4> table = {{
+constexpr std::array<Architecture, 6> table = {{
     // Microsoft's 2B-4T, under both names it was published with: relu(gate)^2 * up.
-    {"bitnet-b1.58", Activation::relu2, RopeKind::neox, true},
-    {"bitnet-25", Activation::relu2, RopeKind::neox, true},
+    {.name = "bitnet-b1.58", .activation = Activation::relu2, .rope_kind = RopeKind::neox, .sub_norms = true},
+    {.name = "bitnet-25", .activation = Activation::relu2, .rope_kind = RopeKind::neox, .sub_norms = true},
     // The 1bitLLM family.
-    {"bitnet", Activation::silu, RopeKind::neox, true},
-    // Llama, Falcon-E, Falcon3, Llama3-8B-1.58 and dense models of that shape.
-    {"llama", Activation::silu, RopeKind::norm, false},
+    {.name = "bitnet", .activation = Activation::silu, .rope_kind = RopeKind::neox, .sub_norms = true},
+    // Llama, TriLM, Falcon-E, Falcon3, Llama3-8B-1.58 and dense models of that shape.
+    {.name = "llama", .activation = Activation::silu, .rope_kind = RopeKind::norm},
+    // Qwen3, Ternary-Bonsai and BitNet-embedding-0.6B.
+    {.name = "qwen3",
+     .activation = Activation::silu,
+     .rope_kind = RopeKind::neox,
+     .qk_norms = true,
+     .may_have_input_norms = true},
+    // Gemma 3 and BitNet-embedding-270M. Its norms are stored as they multiply, without HuggingFace's offset of 1.
+    {.name = "gemma3",
+     .activation = Activation::gelu,
+     .rope_kind = RopeKind::neox,
+     .qk_norms = true,
+     .post_norms = true,
+     .may_have_input_norms = true,
+     .scales_embedding = true,
+     .windows = true},
 }};
 
 // Keys of related models that change the arithmetic, with the value that changes nothing. Ignoring another value would give
@@ -38,6 +53,9 @@ constexpr std::array<NeutralKey, 9> neutral_keys = {{
     {"final_logit_softcapping", 0},
     {"rope.scaling.attn_factor", 1},
 }};
+
+// Layers of Gemma 3 27B, the one size whose scores have a scale of their own: llama.cpp knows it by them, no key says so.
+constexpr std::int64_t gemma3_27b_layers = 62;
 
 constexpr std::int64_t max_layers = 1024, max_width = 1 << 20, max_heads = 4096, max_head_dim = 4096, max_context = 1 << 27;
 
@@ -107,6 +125,28 @@ class Keys {
     return static_cast<float>(*number);
   }
 
+  // Which of n layers a pattern names: an array with one boolean or integer a layer, or n for all but each n-th.
+  std::vector<bool> layer_pattern(std::string_view name, std::int64_t n_layer, std::int64_t period) const {
+    const std::string key = prefix_ + std::string(name);
+    const GgufValue* value = file_.find(key);
+    std::vector<bool> layers;
+    if (value == nullptr || value->type != GgufType::array) {
+      period = find(name, 0, max_layers).value_or(period);
+      for (std::int64_t i = 0; i < n_layer; ++i) layers.push_back(period == 0 || i % period < period - 1);
+      return layers;
+    }
+    const auto& array = std::get<GgufArray>(value->value);
+    if (array.count != static_cast<std::uint64_t>(n_layer)) {
+      bad(name, fmt::format("has {} entries for {} layers", array.count, n_layer));
+    }
+    if (array.type == GgufType::boolean) {
+      for (const std::byte b : array.bytes) layers.push_back(b != std::byte{0});
+    } else {
+      for (const std::int64_t entry : file_.find_integers(key)) layers.push_back(entry != 0);
+    }
+    return layers;
+  }
+
   void require_neutral(const NeutralKey& key) const {
     const auto value = file_.find_number(prefix_ + std::string(key.name));
     if (value && *value != key.value) bad(key.name, fmt::format("is {}, only {} is supported", *value, key.value));
@@ -156,7 +196,9 @@ void read_heads(const Keys& keys, ModelConfig& c) {
     keys.bad("attention.value_length",
              fmt::format("is {}, keys have {}: different lengths are not supported", *value_length, c.head_dim));
   }
-  c.attention_scale = keys.find_float("attention.scale", 0, 1e6f).value_or(1.0f / std::sqrt(static_cast<float>(c.head_dim)));
+  const bool by_width = c.architecture == "gemma3" && c.n_layer == gemma3_27b_layers;
+  const auto width = static_cast<float>(by_width ? c.n_embd / c.n_head : c.head_dim);
+  c.attention_scale = keys.find_float("attention.scale", 0, 1e6f).value_or(1.0f / std::sqrt(width));
   if (!keys.find_bool("attention.causal").value_or(true)) {
     keys.bad("attention.causal", "is false, only causal models are supported");
   }
@@ -176,6 +218,31 @@ void read_rope(const Keys& keys, ModelConfig& c) {
   c.rope_linear_factor = factor.value_or(older.value_or(1.0f));
 }
 
+// Sliding windows: 5 of 6 layers of Gemma 3 unless a pattern says otherwise. Elsewhere a window may only be as wide as the
+// context.
+void read_windows(const Keys& keys, bool family_has_them, ModelConfig& c) {
+  const std::int64_t window = keys.find("attention.sliding_window", 0, max_context).value_or(0);
+  if (!family_has_them) {
+    if (window != 0 && window < c.n_ctx) {
+      keys.bad("attention.sliding_window", fmt::format("is {}, only 0 and {} (context_length) or more are supported for this "
+                                                       "architecture",
+                                                       window, c.n_ctx));
+    }
+    return;
+  }
+  if (window == 0) return;
+  c.window = window;
+  c.windowed = keys.layer_pattern("attention.sliding_window_pattern", c.n_layer, 6);
+  c.window_rope_theta = keys.find_float("rope.freq_base_swa", 1, 1e12f).value_or(10000.0f);
+}
+
+void read_pooling(const Keys& keys, ModelConfig& c) {
+  constexpr std::int64_t rank = 4;
+  const std::int64_t type = keys.find("pooling_type", 0, rank).value_or(0);
+  if (type == rank) keys.bad("pooling_type", "is 4 (rank), supported are 0 to 3 (none, mean, cls, last)");
+  c.pooling = static_cast<Pooling>(type);
+}
+
 void read_activation(const Keys& keys, ModelConfig& c) {
   const auto name = keys.find_string("hidden_activation");
   if (!name) return;
@@ -183,14 +250,35 @@ void read_activation(const Keys& keys, ModelConfig& c) {
     c.activation = Activation::relu2;
   } else if (*name == "silu" || *name == "swish") {
     c.activation = Activation::silu;
+  } else if (*name == "gelu_pytorch_tanh" || *name == "gelu_tanh") {
+    c.activation = Activation::gelu;
   } else {
-    keys.bad("hidden_activation", fmt::format("is '{}', supported are relu2 and silu", printable(*name)));
+    keys.bad("hidden_activation", fmt::format("is '{}', supported are relu2, silu and gelu_pytorch_tanh", printable(*name)));
+  }
+}
+
+// Bonsai 2 multiplies activations by Hadamard matrices, and says so in keys of its maker's.
+void refuse_transforms(const GgufFile& file) {
+  for (const GgufEntry& entry : file.entries()) {
+    if (!entry.key.starts_with("prism.hadamard")) continue;
+    fail(ErrorKind::unsupported, "{}: {} asks for a transform of activations that is not supported",
+         printable(file.path(), 512), printable(entry.key));
   }
 }
 
 }  // namespace
 
 std::span<const Architecture> architectures() { return table; }
+
+std::string_view name_of(Pooling pooling) {
+  constexpr std::array<std::string_view, 4> names = {"none", "mean", "cls", "last"};
+  return names[static_cast<std::size_t>(pooling)];
+}
+
+std::string_view name_of(Activation activation) {
+  constexpr std::array<std::string_view, 3> names = {"relu2", "silu", "gelu_pytorch_tanh"};
+  return names[static_cast<std::size_t>(activation)];
+}
 
 ModelConfig read_config(const GgufFile& file) {
   const Architecture& architecture = find_architecture(file);
@@ -201,12 +289,16 @@ ModelConfig read_config(const GgufFile& file) {
   c.description = std::string(file.find_string("general.description").value_or(""));
   c.activation = architecture.activation;
   c.rope_kind = architecture.rope_kind;
-  c.sub_norms = architecture.sub_norms;
+  c.sub_norms = architecture.sub_norms, c.qk_norms = architecture.qk_norms, c.post_norms = architecture.post_norms;
   for (const NeutralKey& key : neutral_keys) keys.require_neutral(key);
+  refuse_transforms(file);
   read_sizes(keys, c);
   read_heads(keys, c);
   read_rope(keys, c);
+  read_windows(keys, architecture.windows, c);
   read_activation(keys, c);
+  read_pooling(keys, c);
+  if (architecture.scales_embedding) c.embedding_scale = std::sqrt(static_cast<float>(c.n_embd));
   return c;
 }
 

@@ -30,8 +30,13 @@ std::vector<float> all_logits(const std::string& path, const std::vector<TokenId
 class Exactness : public testing::TestWithParam<KvType> {};
 
 TEST_P(Exactness, LogitsDoNotDependOnHowTheyAreComputed) {
-  for (const std::string architecture : {"bitnet-b1.58", "llama"}) {
-    const test::TempFile file(test::RandomModel{.architecture = architecture}.bytes());
+  const test::RandomModel models[] = {{.architecture = "bitnet-b1.58"},
+                                      {.architecture = "llama"},
+                                      {.architecture = "qwen3", .input_norms = true},
+                                      {.architecture = "gemma3", .window = 70},
+                                      {.architecture = "gemma3", .window = 9, .input_norms = true}};
+  for (const test::RandomModel& model : models) {
+    const test::TempFile file(model.bytes());
     const std::vector<TokenId> ids = some_ids(150, 5);
     const std::vector<float> expected =
         all_logits(file.path(), ids, {.threads = 1, .isa = "scalar", .kv = GetParam(), .chunk = 512});
@@ -40,28 +45,35 @@ TEST_P(Exactness, LogitsDoNotDependOnHowTheyAreComputed) {
         for (const std::int64_t chunk : {1, 7, 64, 512}) {
           const EngineOptions options{.threads = threads, .isa = table->name, .kv = GetParam(), .chunk = chunk};
           EXPECT_EQ(all_logits(file.path(), ids, options), expected)
-              << table->name << " " << threads << " threads, chunk " << chunk;
+              << model.architecture << " " << table->name << " " << threads << " threads, chunk " << chunk;
         }
       }
     }
   }
 }
 
-// Long enough that a query's positions lie in several spans, which threads share or not.
-TEST_P(Exactness, SpansOfAttentionMergeTheSameHoweverTheyAreShared) {
-  const test::TempFile file(test::RandomModel{.n_ctx = 1024}.bytes());
+void expect_spans_to_merge(const test::RandomModel& model, KvType kv) {
+  const test::TempFile file(model.bytes());
   const std::vector<TokenId> ids = some_ids(700, 9);
-  const std::vector<float> expected =
-      all_logits(file.path(), ids, {.threads = 1, .isa = "scalar", .kv = GetParam(), .chunk = 512});
+  const std::vector<float> expected = all_logits(file.path(), ids, {.threads = 1, .isa = "scalar", .kv = kv, .chunk = 512});
   for (const KernelTable* table : kernel_tables()) {
     for (const int threads : {1, 3}) {
       for (const std::int64_t chunk : {1, 9, 512}) {
-        const EngineOptions options{.threads = threads, .isa = table->name, .kv = GetParam(), .chunk = chunk};
+        const EngineOptions options{.threads = threads, .isa = table->name, .kv = kv, .chunk = chunk};
         EXPECT_EQ(all_logits(file.path(), ids, options), expected)
             << table->name << " " << threads << " threads, chunk " << chunk;
       }
     }
   }
+}
+
+// Long enough that a query's positions lie in several spans, which threads share or not.
+TEST_P(Exactness, SpansOfAttentionMergeTheSameHoweverTheyAreShared) { expect_spans_to_merge({.n_ctx = 1024}, GetParam()); }
+
+// A window over parts of three spans, one that ends with a chunk, and one wider than the context.
+TEST_P(Exactness, SpansInAWindowMergeTheSameHoweverTheyAreShared) {
+  for (const std::uint32_t window : {300u, 64u, 5000u})
+    expect_spans_to_merge({.architecture = "gemma3", .n_ctx = 1024, .window = window}, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(KvTypes, Exactness, testing::Values(KvType::f32, KvType::f16, KvType::int8), [](const auto& tested) {

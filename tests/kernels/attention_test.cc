@@ -1,4 +1,4 @@
-// Attention over chunks and spans against a plain softmax in double precision.
+// Attention over chunks and spans, with and without a window, against a plain softmax in double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,10 +12,11 @@ namespace bitnet {
 namespace {
 
 struct Problem {
-  std::int64_t head_dim, positions;
+  std::int64_t head_dim, positions, window;
   std::vector<float> keys, values, q;
 
-  Problem(std::int64_t dim, std::int64_t count, std::uint32_t seed) : head_dim(dim), positions(count) {
+  Problem(std::int64_t dim, std::int64_t count, std::int64_t seen, std::uint32_t seed)
+      : head_dim(dim), positions(count), window(seen) {
     std::mt19937 random(seed);
     const auto fill = [&](std::vector<float>& v, std::int64_t n) {
       v.resize(static_cast<std::size_t>(n));
@@ -27,7 +28,7 @@ struct Problem {
   std::vector<double> truth() const {
     std::vector<double> out(static_cast<std::size_t>(head_dim)), p(static_cast<std::size_t>(positions));
     double sum = 0;
-    for (std::size_t j = 0; j < p.size(); ++j) {
+    for (auto j = static_cast<std::size_t>(std::max<std::int64_t>(positions - window, 0)); j < p.size(); ++j) {
       double score = 0;
       for (std::size_t d = 0; d < out.size(); ++d)
         score += static_cast<double>(q[d]) * static_cast<double>(keys[j * out.size() + d]);
@@ -61,9 +62,12 @@ struct Problem {
     const std::int64_t first = (count + 1) / 2;
     const auto before = static_cast<std::int32_t>(std::min(positions, first * kv_chunk_positions));
     const auto after = static_cast<std::int32_t>(positions - before);
-    table.attend(type, chunks.data(), first, q.data(), 1, &before, head_dim, state, scratch.data());
+    const auto hidden = static_cast<std::int32_t>(std::max<std::int64_t>(positions - window, 0));
+    const auto hidden_after = std::max(hidden - static_cast<std::int32_t>(first * kv_chunk_positions), 0);
+    table.attend(type, chunks.data(), first, q.data(), 1, &hidden, &before, head_dim, state, scratch.data());
     if (after > 0) {
-      table.attend(type, chunks.data() + first, count - first, q.data(), 1, &after, head_dim, second, scratch.data());
+      table.attend(type, chunks.data() + first, count - first, q.data(), 1, &hidden_after, &after, head_dim, second,
+                   scratch.data());
       table.merge_states(state, second, 1, head_dim);
     }
     for (float& x : out) x /= sum;
@@ -71,19 +75,24 @@ struct Problem {
   }
 };
 
-TEST(Attention, IsASoftmaxOverAllChunks) {
+void expect_softmax(std::int64_t head_dim, std::int64_t positions, std::int64_t window, KvType type, double tolerance) {
+  const Problem problem(head_dim, positions, window, static_cast<std::uint32_t>(head_dim + positions));
+  const std::vector<double> truth = problem.truth();
+  for (const KernelTable* table : kernel_tables()) {
+    const std::vector<float> out = problem.run(*table, type);
+    for (std::size_t d = 0; d < truth.size(); ++d) {
+      ASSERT_NEAR(static_cast<double>(out[d]), truth[d], tolerance)
+          << table->name << " " << head_dim << " x " << positions << ", window " << window;
+    }
+  }
+}
+
+TEST(Attention, IsASoftmaxOverTheWindowOfAllChunks) {
   for (const auto& [type, tolerance] : {std::pair{KvType::f32, 2e-6}, {KvType::f16, 1e-3}, {KvType::int8, 1.5e-2}}) {
     for (const std::int64_t head_dim : {32, 96, 100, 128}) {
       for (const std::int64_t positions : {1, 63, 64, 65, 300}) {
-        const Problem problem(head_dim, positions, static_cast<std::uint32_t>(head_dim + positions));
-        const std::vector<double> truth = problem.truth();
-        for (const KernelTable* table : kernel_tables()) {
-          const std::vector<float> out = problem.run(*table, type);
-          for (std::size_t d = 0; d < truth.size(); ++d) {
-            ASSERT_NEAR(static_cast<double>(out[d]), truth[d], tolerance)
-                << table->name << " " << head_dim << " x " << positions;
-          }
-        }
+        for (const std::int64_t window : {1000, 1, 40, 64, 65, 150, 299})
+          expect_softmax(head_dim, positions, window, type, tolerance);
       }
     }
   }

@@ -1,4 +1,4 @@
-// Our own exp, log, sin and cos against the C library's, and 16-bit floats against their definition.
+// Our own exp, log, sin, cos and GELU against the C library's, and 16-bit floats against their definition.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -6,6 +6,7 @@
 
 #include "common/half.h"
 #include "kernels/elementary.h"
+#include "kernels/kernel_table.h"
 #include "kernels/scalar/exp.h"
 
 namespace bitnet {
@@ -29,6 +30,31 @@ TEST(Exp, HasDefinedEnds) {
   EXPECT_EQ(scalar::exp(-87.5f), 0.0f);
   EXPECT_EQ(scalar::exp(89.0f), INFINITY);
   EXPECT_TRUE(std::isnan(scalar::exp(std::nanf(""))));
+}
+
+TEST(Gelu, IsTheTanhForm) {
+  const float up = 1.0f;
+  for (int i = -120000; i <= 120000; ++i) {
+    const float g = static_cast<float>(i) * 1e-4f;
+    float y;
+    scalar_table().gate(Activation::gelu, &g, &up, 1, &y);
+    const auto x = static_cast<double>(g);
+    const double truth = 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+    ASSERT_NEAR(static_cast<double>(y), truth, 1e-7 + 4e-7 * std::fabs(truth)) << g;
+  }
+}
+
+TEST(Gelu, HasDefinedEnds) {
+  const auto gelu = [](float g) {
+    const float up = 2.0f;
+    float y;
+    scalar_table().gate(Activation::gelu, &g, &up, 1, &y);
+    return y;
+  };
+  EXPECT_EQ(gelu(0.0f), 0.0f);
+  EXPECT_EQ(gelu(1e30f), 2e30f);
+  EXPECT_EQ(gelu(-1e30f), 0.0f);
+  EXPECT_TRUE(std::isnan(gelu(std::nanf(""))));
 }
 
 TEST(Elementary, DoubleFunctionsAgreeWithTheLibrary) {

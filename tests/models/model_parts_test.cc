@@ -141,7 +141,9 @@ TEST(ModelParts, ActivationMayBeNamed) {
   };
   EXPECT_EQ(config(activation("relu2")).activation, Activation::relu2);
   EXPECT_EQ(config(activation("silu")).activation, Activation::silu);
-  EXPECT_THAT([&] { open(activation("gelu")); }, bad("hidden_activation is 'gelu', supported are relu2 and silu"));
+  EXPECT_EQ(config(activation("gelu_pytorch_tanh")).activation, Activation::gelu);
+  EXPECT_THAT([&] { open(activation("gelu")); },
+              bad("hidden_activation is 'gelu', supported are relu2, silu and gelu_pytorch_tanh"));
 }
 
 TEST(ModelParts, KeysThatChangeTheArithmeticAreNotIgnored) {

@@ -46,14 +46,20 @@ TEST(Model, OpensEachArchitectureWithItsArithmetic) {
     const test::TempFile file(test::RandomModel{.architecture = std::string(architecture.name)}.bytes());
     const Model model = Model::open(file.path());
     EXPECT_EQ(model.config().architecture, architecture.name);
-    EXPECT_EQ(model.config().activation,
-              architecture.name == "bitnet-b1.58" || architecture.name == "bitnet-25" ? Activation::relu2 : Activation::silu);
+    const bool relu2 = architecture.name == "bitnet-b1.58" || architecture.name == "bitnet-25";
+    const bool gemma = architecture.name == "gemma3";
+    EXPECT_EQ(model.config().activation, relu2 ? Activation::relu2 : gemma ? Activation::gelu : Activation::silu);
     EXPECT_EQ(model.config().rope_kind, architecture.name == "llama" ? RopeKind::norm : RopeKind::neox);
-    EXPECT_EQ(model.config().sub_norms, architecture.name != "llama");
+    EXPECT_EQ(model.config().sub_norms, architecture.name.starts_with("bitnet"));
+    EXPECT_EQ(model.config().qk_norms, gemma || architecture.name == "qwen3");
+    EXPECT_EQ(model.config().post_norms, gemma);
+    EXPECT_EQ(model.config().embedding_scale, gemma ? std::sqrt(128.0f) : 1.0f);
     EXPECT_EQ(model.config().n_vocab, 258);
     EXPECT_EQ(model.config().head_dim, 32);
     EXPECT_EQ(model.layers().size(), 2u);
     EXPECT_EQ(model.layers()[0].attn_sub_norm.has_value(), architecture.sub_norms);
+    EXPECT_EQ(model.layers()[1].attn_k_norm.has_value(), architecture.qk_norms);
+    EXPECT_EQ(model.layers()[1].post_ffw_norm.has_value(), architecture.post_norms);
     EXPECT_FALSE(model.output().has_value());
   }
 }

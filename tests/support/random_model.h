@@ -11,6 +11,8 @@ namespace bitnet::test {
 struct RandomModel {
   std::string architecture = "bitnet-b1.58";
   std::uint32_t n_layer = 2, n_embd = 128, n_ff = 256, n_head = 4, n_head_kv = 2, n_vocab = 258, n_ctx = 512, seed = 1;
+  std::uint32_t window = 0;  // of every second layer of a gemma3 model
+  bool input_norms = false;  // for qwen3 and gemma3
   bool tokenizer = true;
   std::string chat_template =
       "{% for m in messages %}{{ m.role }}: {{ m.content }}<end>{% endfor %}{% if add_generation_prompt %}bot: {% endif %}";
@@ -59,6 +61,10 @@ inline std::string RandomModel::bytes() const {
   b.u32(a + "context_length", n_ctx), b.u32(a + "attention.head_count", n_head),
       b.u32(a + "attention.head_count_kv", n_head_kv);
   b.f32(a + "attention.layer_norm_rms_epsilon", 1e-5f), b.f32(a + "rope.freq_base", 10000.0f);
+  if (window > 0) {
+    b.u32(a + "attention.sliding_window", window), b.u32(a + "attention.sliding_window_pattern", 2);
+    b.f32(a + "rope.freq_base_swa", 1000.0f);
+  }
   if (tokenizer) {
     std::vector<std::string> tokens;
     for (int byte = 0; byte < 256; ++byte) tokens.push_back(byte_token(byte));
@@ -78,11 +84,20 @@ inline std::string RandomModel::bytes() const {
   const auto norm = [&](const std::string& name, std::uint64_t n) { b.tensor(name, {n}, 0, floats(random, n, 1.0f, 0.2f)); };
   b.tensor("token_embd.weight", {n_vocab, embd}, 0, floats(random, n_vocab * embd, 0.0f, 1.0f));
   norm("output_norm.weight", embd);
-  const bool sub_norms = architecture != "llama";
+  const bool sub_norms = architecture.starts_with("bitnet"), gemma = architecture == "gemma3";
   for (std::uint32_t i = 0; i < n_layer; ++i) {
     const std::string p = "blk." + std::to_string(i) + ".";
     norm(p + "attn_norm.weight", embd), norm(p + "ffn_norm.weight", embd);
     if (sub_norms) norm(p + "attn_sub_norm.weight", embd), norm(p + "ffn_sub_norm.weight", ff);
+    if (gemma) norm(p + "post_attention_norm.weight", embd), norm(p + "post_ffw_norm.weight", embd);
+    if (gemma || architecture == "qwen3") {
+      norm(p + "attn_q_norm.weight", embd / n_head), norm(p + "attn_k_norm.weight", embd / n_head);
+    }
+    if (input_norms) {
+      for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up"})
+        norm(p + name + "_norm_in.weight", embd);
+      norm(p + "ffn_down_norm_in.weight", ff);
+    }
     matrix(p + "attn_q.weight", embd, embd), matrix(p + "attn_k.weight", kv, embd), matrix(p + "attn_v.weight", kv, embd);
     matrix(p + "attn_output.weight", embd, embd);
     matrix(p + "ffn_gate.weight", ff, embd), matrix(p + "ffn_up.weight", ff, embd), matrix(p + "ffn_down.weight", embd, ff);

@@ -61,9 +61,10 @@ void kv_store(KvType type, const float* key, const float* value, std::int64_t he
 }
 
 void attend(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
-            const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept {
-  if (head_dim < float_lanes) return scalar::attend(type, chunks, count, q, queries, visible, head_dim, state, scratch);
-  attend_with<Vector>(type, chunks, count, q, queries, visible, head_dim, state, scratch);
+            const std::int32_t* hidden, const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state,
+            std::byte* scratch) noexcept {
+  if (head_dim < float_lanes) return scalar::attend(type, chunks, count, q, queries, hidden, visible, head_dim, state, scratch);
+  attend_with<Vector>(type, chunks, count, q, queries, hidden, visible, head_dim, state, scratch);
 }
 
 void merge_states(const AttentionState& into, const AttentionState& from, std::int64_t queries,

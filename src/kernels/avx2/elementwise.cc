@@ -1,6 +1,7 @@
 // Gated activations, additions and softmax, eight floats at a time.
 #include "kernels/avx2/ops.h"
 #include "kernels/avx2/vector.h"
+#include "kernels/gelu.h"
 #include "kernels/scalar/ops.h"
 
 namespace bitnet::avx2 {
@@ -14,6 +15,19 @@ __m256 relu2(__m256 g, __m256 u) {
 __m256 silu(__m256 g, __m256 u) {
   const __m256 negated = _mm256_xor_ps(g, _mm256_set1_ps(-0.0f));
   return _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(negated))), u);
+}
+
+__m256 gelu(__m256 g, __m256 u) {
+  const __m256 inner =
+      _mm256_add_ps(_mm256_set1_ps(gelu_linear), _mm256_mul_ps(_mm256_set1_ps(gelu_cubic), _mm256_mul_ps(g, g)));
+  return _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1.0f), exp8(_mm256_mul_ps(g, inner)))), u);
+}
+
+template <class Gate>
+std::int64_t gate_with(const Gate& gated, const float* gate, const float* up, std::int64_t n, float* y) {
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, gated(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
+  return i;
 }
 
 }  // namespace
@@ -34,11 +48,9 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope
 }
 
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept {
-  std::int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const __m256 g = _mm256_loadu_ps(gate + i), u = _mm256_loadu_ps(up + i);
-    _mm256_storeu_ps(y + i, activation == Activation::relu2 ? relu2(g, u) : silu(g, u));
-  }
+  const std::int64_t i = activation == Activation::relu2  ? gate_with(relu2, gate, up, n, y)
+                         : activation == Activation::silu ? gate_with(silu, gate, up, n, y)
+                                                          : gate_with(gelu, gate, up, n, y);
   scalar::gate(activation, gate + i, up + i, n - i, y + i);
 }
 

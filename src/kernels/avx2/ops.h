@@ -27,7 +27,8 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope
 void kv_store(KvType type, const float* key, const float* value, std::int64_t head_dim, KvChunk chunk,
               std::int64_t slot) noexcept;
 void attend(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
-            const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept;
+            const std::int32_t* hidden, const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state,
+            std::byte* scratch) noexcept;
 void merge_states(const AttentionState& into, const AttentionState& from, std::int64_t queries, std::int64_t head_dim) noexcept;
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept;
 void add(float* x, const float* y, std::int64_t n) noexcept;

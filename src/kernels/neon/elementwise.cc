@@ -1,4 +1,5 @@
 // Rope, gated activations, additions and softmax, four floats at a time.
+#include "kernels/gelu.h"
 #include "kernels/neon/ops.h"
 #include "kernels/neon/vector.h"
 #include "kernels/scalar/ops.h"
@@ -13,6 +14,18 @@ float32x4_t relu2(float32x4_t g, float32x4_t u) {
 
 float32x4_t silu(float32x4_t g, float32x4_t u) {
   return vmulq_f32(vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(g)))), u);
+}
+
+float32x4_t gelu(float32x4_t g, float32x4_t u) {
+  const float32x4_t inner = vaddq_f32(vdupq_n_f32(gelu_linear), vmulq_f32(vdupq_n_f32(gelu_cubic), vmulq_f32(g, g)));
+  return vmulq_f32(vdivq_f32(g, vaddq_f32(vdupq_n_f32(1.0f), exp4(vmulq_f32(g, inner)))), u);
+}
+
+template <class Gate>
+std::int64_t gate_with(const Gate& gated, const float* gate, const float* up, std::int64_t n, float* y) {
+  std::int64_t i = 0;
+  for (; i + 4 <= n; i += 4) vst1q_f32(y + i, gated(vld1q_f32(gate + i), vld1q_f32(up + i)));
+  return i;
 }
 
 }  // namespace
@@ -33,11 +46,9 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope
 }
 
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept {
-  std::int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const float32x4_t g = vld1q_f32(gate + i), u = vld1q_f32(up + i);
-    vst1q_f32(y + i, activation == Activation::relu2 ? relu2(g, u) : silu(g, u));
-  }
+  const std::int64_t i = activation == Activation::relu2  ? gate_with(relu2, gate, up, n, y)
+                         : activation == Activation::silu ? gate_with(silu, gate, up, n, y)
+                                                          : gate_with(gelu, gate, up, n, y);
   scalar::gate(activation, gate + i, up + i, n - i, y + i);
 }
 

@@ -49,12 +49,13 @@ float store(KvType type, const float* vector, std::int64_t n, std::byte* data, s
   return absmax < 1e-30f ? 0.0f : absmax / 127.0f;
 }
 
-// One query over one chunk's first `visible` positions, at least one. Scores add over head_dim in order, values over positions
-// in order; an int8 key's scale multiplies its score, a value's scale its weight.
-void attend_chunk(KvType type, const KvChunk& chunk, const float* q, std::int64_t visible, std::int64_t head_dim, float& max,
-                  float& sum, float* values) {
+// One query over the positions [hidden, visible) of one chunk, at least one. Scores add over head_dim in order, values over
+// positions in order; an int8 key's scale multiplies its score, a value's scale its weight.
+void attend_chunk(KvType type, const KvChunk& chunk, const float* q, std::int64_t hidden, std::int64_t visible,
+                  std::int64_t head_dim, float& max, float& sum, float* values) {
   float p[positions] = {};
-  for (std::int64_t j = 0; j < visible; ++j) {
+  for (std::int64_t j = 0; j < hidden; ++j) p[j] = -__builtin_inff();
+  for (std::int64_t j = hidden; j < visible; ++j) {
     float score = 0.0f;
     for (std::int64_t d = 0; d < head_dim; ++d) score += q[d] * load(type, chunk.keys, d * positions + j);
     p[j] = type == KvType::int8 ? score * chunk.key_scales[j] : score;
@@ -84,7 +85,8 @@ void kv_store(KvType type, const float* key, const float* value, std::int64_t he
 }
 
 void attend(KvType type, const KvChunk* chunks, std::int64_t count, const float* q, std::int64_t queries,
-            const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state, std::byte* scratch) noexcept {
+            const std::int32_t* hidden, const std::int32_t* visible, std::int64_t head_dim, const AttentionState& state,
+            std::byte* scratch) noexcept {
   auto* values = reinterpret_cast<float*>(scratch);  // (head_dim)
   for (std::int64_t i = 0; i < queries; ++i) {
     const AttentionState one{state.max + i, state.sum + i, state.out + i * head_dim};
@@ -92,12 +94,10 @@ void attend(KvType type, const KvChunk* chunks, std::int64_t count, const float*
     for (std::int64_t d = 0; d < head_dim; ++d) one.out[d] = 0.0f;
     for (std::int64_t c = 0; c < count && c * positions < visible[i]; ++c) {
       const std::int64_t left = visible[i] - c * positions, seen = left < positions ? left : positions;
-      if (c == 0) {
-        attend_chunk(type, chunks[c], q + i * head_dim, seen, head_dim, *one.max, *one.sum, one.out);
-        continue;
-      }
+      const std::int64_t before = hidden[i] - c * positions, from = before > 0 ? before : 0;
+      if (from >= seen) continue;
       float max, sum;
-      attend_chunk(type, chunks[c], q + i * head_dim, seen, head_dim, max, sum, values);
+      attend_chunk(type, chunks[c], q + i * head_dim, from, seen, head_dim, max, sum, values);
       merge_states(one, {&max, &sum, values}, 1, head_dim);
     }
   }
@@ -107,11 +107,16 @@ void merge_states(const AttentionState& into, const AttentionState& from, std::i
                   std::int64_t head_dim) noexcept {
   for (std::int64_t i = 0; i < queries; ++i) {
     if (from.sum[i] == 0.0f) continue;
+    float* out = into.out + i * head_dim;
+    if (into.sum[i] == 0.0f) {
+      into.max[i] = from.max[i], into.sum[i] = from.sum[i];
+      for (std::int64_t d = 0; d < head_dim; ++d) out[d] = from.out[i * head_dim + d];
+      continue;
+    }
     const float merged = from.max[i] > into.max[i] ? from.max[i] : into.max[i];
     const float keep = exp(into.max[i] - merged), take = exp(from.max[i] - merged);
     into.max[i] = merged;
     into.sum[i] = into.sum[i] * keep + from.sum[i] * take;
-    float* out = into.out + i * head_dim;
     for (std::int64_t d = 0; d < head_dim; ++d) out[d] = out[d] * keep + from.out[i * head_dim + d] * take;
   }
 }

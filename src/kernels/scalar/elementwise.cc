@@ -1,4 +1,5 @@
 // Rope, gated activations, additions and softmax: the definition.
+#include "kernels/gelu.h"
 #include "kernels/lanes.h"
 #include "kernels/scalar/exp.h"
 #include "kernels/scalar/ops.h"
@@ -22,8 +23,13 @@ void rope(float* x, std::int64_t heads, std::int64_t head_dim, std::int64_t rope
 void gate(Activation activation, const float* gate, const float* up, std::int64_t n, float* y) noexcept {
   if (activation == Activation::relu2) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] <= 0.0f ? 0.0f : gate[i] * gate[i] * up[i];
-  } else {
+  } else if (activation == Activation::silu) {
     for (std::int64_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + exp(-gate[i])) * up[i];
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float g = gate[i], e = exp(g * (gelu_linear + gelu_cubic * (g * g)));
+      y[i] = g / (1.0f + e) * up[i];
+    }
   }
 }
 

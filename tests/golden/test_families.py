@@ -1,0 +1,48 @@
+"""Does each family's tiny model give the logits that `transformers` gives (recorded by tools/make_family_vectors.py)?"""
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "tools"))
+import family_models  # noqa: E402
+
+VECTORS = Path(__file__).with_name("families")
+STRICT_BOUND = 1e-3      # where no value is near a rounding tie, or nothing is rounded
+ORDINARY_BOUND = 0.02    # of the logits' standard deviation: one last-bit difference may flip an int8 rounding and travel on
+TOP1_SHARE = 0.95
+
+
+@pytest.fixture(params=family_models.FAMILIES)
+def family(request, tmp_path):
+    """(name, its GGUF file, the recorded arrays)"""
+    path = tmp_path / f"{request.param}.gguf"
+    family_models.write_family(request.param, path)
+    return request.param, path, np.load(VECTORS / f"{request.param}.npz")
+
+
+def test_strict_prompts_agree_closely(bitnet, family):
+    _, path, expected = family
+    strict = "strict_" if "strict_tokens" in expected else ""
+    found = bitnet.logits(path, expected[strict + "tokens"])[-len(expected[strict + "logits"]):]
+    assert np.abs(found - expected[strict + "logits"]).max() <= STRICT_BOUND
+
+
+def test_ordinary_prompts_agree_statistically(bitnet, family):
+    _, path, expected = family
+    found, logits = bitnet.logits(path, expected["tokens"])[-len(expected["logits"]):], expected["logits"]
+    assert np.abs(found - logits).mean() <= ORDINARY_BOUND * logits.std()
+    assert (found.argmax(1) == logits.argmax(1)).mean() >= TOP1_SHARE
+
+
+def test_logits_are_the_same_bytes_however_they_are_computed(bitnet, family):
+    _, path, expected = family
+    ids = np.tile(expected["tokens"], 3)
+    bytes_of = bitnet.npy_bytes(path, ids)
+    for flags in (["-t", 1, "--chunk", 1], ["-t", 2, "--chunk", 7], ["-t", 3, "--chunk", 64]):
+        assert bitnet.npy_bytes(path, ids, *flags) == bytes_of, f"flags {flags}"
+    for isa in json.loads(bitnet.call("doctor", "--json"))["isa"]["available"]:
+        assert bitnet.npy_bytes(path, ids, env={"BITNET_ISA": isa}) == bytes_of, isa

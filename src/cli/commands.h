@@ -21,6 +21,7 @@ CommandBody add_logits(CLI::App& command);
 CommandBody add_perplexity(CLI::App& command);
 CommandBody add_split(CLI::App& command);
 CommandBody add_merge(CLI::App& command);
+CommandBody add_embed(CLI::App& command);
 CommandBody add_bench(CLI::App& command);
 CommandBody add_doctor(CLI::App& command);
 CommandBody add_pull(CLI::App& command);

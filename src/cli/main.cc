@@ -20,7 +20,7 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 14> commands = {{
+constexpr std::array<CommandRow, 15> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"inspect", "Say what a model file holds, without loading it", add_inspect},
@@ -30,6 +30,7 @@ constexpr std::array<CommandRow, 14> commands = {{
     {"perplexity", "Measure how well a model predicts a text", add_perplexity},
     {"split", "Cut a GGUF file into parts", add_split},
     {"merge", "Put the parts of a GGUF model together", add_merge},
+    {"embed", "Turn texts into vectors", add_embed},
     {"bench", "Measure tokens per second, and what bounds them", add_bench},
     {"doctor", "Say what this machine can do, and test the kernels", add_doctor},
     {"pull", "Download a published model, or any file", add_pull},

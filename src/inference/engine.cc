@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 
 #include "common/checked.h"
 #include "common/cpu_set.h"
 #include "common/error.h"
 #include "common/stopwatch.h"
 #include "common/thread_pool.h"
+#include "inference/pooling.h"
 #include "inference/prepare.h"
 #include "inference/speculation.h"
 #include "inference/transformer.h"
@@ -86,7 +88,7 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   parts->vocabulary = read_vocabulary(file);
-  parts->model = prepare(file, *parts->kernels, *parts->pool, progress);
+  parts->model = prepare(file, *parts->kernels, *parts->pool, progress, options.generates);
   const ModelConfig& c = parts->model.config;
   const KvShape shape{options.kv, c.n_layer, c.n_head_kv, c.head_dim};
   parts->kv_pages = std::make_unique<KvPages>(shape, page_limit(options.kv_bytes, shape, parts->n_ctx));
@@ -238,15 +240,15 @@ void Engine::answer(std::span<const Step> steps, const StepSink& sink) {
   ask();
 }
 
-void Engine::check_ids(std::span<const TokenId> ids) const {
-  if (ids.empty()) fail(ErrorKind::usage, "the prompt has no tokens");
+void Engine::check_ids(std::span<const TokenId> ids, const std::string& what) const {
+  if (ids.empty()) fail(ErrorKind::usage, "{} has no tokens", what);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= config().n_vocab) {
-      fail(ErrorKind::usage, "token {} of the prompt is {}, allowed are 0 to {}", i, ids[i], config().n_vocab - 1);
+      fail(ErrorKind::usage, "token {} of {} is {}, allowed are 0 to {}", i, what, ids[i], config().n_vocab - 1);
     }
   }
   if (static_cast<std::int64_t>(ids.size()) > n_ctx()) {
-    fail(ErrorKind::too_big, "the prompt has {} tokens, the context holds {}", ids.size(), n_ctx());
+    fail(ErrorKind::too_big, "{} has {} tokens, the context holds {}", what, ids.size(), n_ctx());
   }
 }
 
@@ -280,6 +282,65 @@ Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequ
   GenerationLimits limits{token_limit(request), request.stop};
   if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
   return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
+}
+
+namespace {
+
+// A text on its way through the transformer; `row` and `rows` are its part of the batch.
+struct TextInWork {
+  std::size_t index;
+  std::int64_t tokens;
+  Session session;
+  PooledText pooled;
+  std::int64_t row = 0, rows = 0;
+
+  bool done() const { return session.cache->length() == tokens; }
+
+  // As many of the text's next ids as the batch has room for.
+  void add_to(std::vector<BatchToken>& batch, std::span<const TokenId> ids, std::int64_t most) {
+    const std::int64_t start = session.cache->length();
+    row = static_cast<std::int64_t>(batch.size()), rows = std::min(tokens - start, most - row);
+    session.cache->reserve(start + rows);
+    for (std::int64_t i = start; i < start + rows; ++i)
+      batch.push_back({ids[static_cast<std::size_t>(i)], session.cache.get(), i});
+  }
+
+  void take_from(Transformer& transformer) {
+    const std::int64_t start = session.cache->length();
+    for (std::int64_t i = 0; i < rows; ++i) {
+      if (pooled.wants(start + i)) pooled.add(transformer.hidden(row + i, 1));
+    }
+    session.cache->set_length(start + rows);
+  }
+};
+
+}  // namespace
+
+void Engine::embed(std::span<const std::vector<TokenId>> texts, const EmbedOptions& options, const EmbeddingSink& sink) {
+  for (std::size_t i = 0; i < texts.size(); ++i) check_ids(texts[i], fmt::format("text {}", i + 1));
+  const Pooling asked = options.pooling == Pooling::none ? config().pooling : options.pooling;
+  const Pooling pooling = asked == Pooling::none ? Pooling::last : asked;
+  constexpr std::size_t together = 16;  // texts in a batch: each takes whole chunks of 64 positions of cache
+  Transformer& transformer = *parts_->transformer;
+  std::deque<TextInWork> work;  // of which a batch that is full leaves the last one unfinished
+  std::vector<BatchToken> batch;
+  for (std::size_t next = 0; next < texts.size() || !work.empty();) {
+    if (options.cancel != nullptr && *options.cancel) return;
+    batch.clear();
+    for (std::size_t i = 0; static_cast<std::int64_t>(batch.size()) < transformer.max_tokens(); ++i) {
+      if (i == work.size()) {
+        if (next == texts.size() || i == together) break;
+        const auto tokens = static_cast<std::int64_t>(texts[next].size());
+        work.push_back({next++, tokens, new_session(), PooledText(pooling, tokens)});
+      }
+      work[i].add_to(batch, texts[work[i].index], transformer.max_tokens());
+    }
+    transformer.forward(batch);
+    for (TextInWork& text : work) text.take_from(transformer);
+    for (; !work.empty() && work.front().done(); work.pop_front()) {
+      sink(work.front().index, work.front().pooled.finish(options.normalise));
+    }
+  }
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.

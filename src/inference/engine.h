@@ -28,6 +28,7 @@ struct EngineOptions {
   std::int64_t n_ctx = 0;      // positions a session can hold; 0 = the model's own context length
   std::uint64_t kv_bytes = 0;  // memory of all sessions' keys and values together; 0 = no limit but the machine's
   std::int64_t chunk = 512;    // prompt tokens per forward pass; never changes a result
+  bool generates = true;       // false saves what makes logits fast, where few are wanted
 };
 
 // Done and total in bytes (loading) or tokens (prefill). Called on the caller's thread.
@@ -62,6 +63,12 @@ struct GenerateResult {
 struct GenerateCallbacks {
   PieceSink on_text;
   Progress on_prefill;
+};
+
+struct EmbedOptions {
+  Pooling pooling = Pooling::none;            // none: as the file asks, the last token's where it does not
+  bool normalise = true;                      // to length 1
+  const std::atomic<bool>* cancel = nullptr;  // looked at once per forward pass; then no more vectors come
 };
 
 class Transformer;
@@ -148,10 +155,16 @@ class Engine {
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
   void logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink);
 
+  // A vector (n_embd) for each text, in order: its last hidden states behind the final norm, pooled. Texts share forward
+  // passes, which changes no bit. Throws Error{usage} for a text without tokens or with an id outside the vocabulary,
+  // Error{too_big} for one over n_ctx; before any vector is handed out.
+  using EmbeddingSink = std::function<void(std::size_t text, std::span<const float> vector)>;
+  void embed(std::span<const std::vector<TokenId>> texts, const EmbedOptions& options, const EmbeddingSink& sink);
+
  private:
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
-  void check_ids(std::span<const TokenId> ids) const;
+  void check_ids(std::span<const TokenId> ids, const std::string& what = "the prompt") const;
   void answer(std::span<const Step> steps, const StepSink& sink);
   std::optional<LogitSet> prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
                                   const GenerateCallbacks& callbacks, Timings& timings);

@@ -124,7 +124,7 @@ std::uint64_t PreparedModel::down_columns_bytes() const {
 }
 
 PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool,
-                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+                      const std::function<void(std::uint64_t, std::uint64_t)>& progress, bool scans_head) {
   Preparation preparation(model, kernels, pool, progress);
   PreparedModel prepared;
   prepared.config = model.config();
@@ -132,7 +132,7 @@ PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool
   if (prepared.config.window > 0) {
     prepared.window_rope_inverse = rope_inverse(prepared.config.window_rope_theta, prepared.config.rope_dim);
   }
-  HeadScan* scan = &prepared.head_scan;
+  HeadScan* scan = scans_head ? &prepared.head_scan : nullptr;
   prepared.token_embd = preparation.table(model.token_embd(), model.output() ? nullptr : scan);
   if (model.output()) prepared.output = preparation.table(*model.output(), scan);
   prepared.output_norm = preparation.vector(model.output_norm());

@@ -44,8 +44,9 @@ struct PreparedModel {
 };
 
 // Copies everything out of the file but large row tables, and lets its pages go on the way. `progress` is called with bytes
-// done and total. Throws Error{bad_model}, Error{unsupported}, Error{too_big} or Error{io}.
+// done and total. Without `scans_head` there is no head_scan, which only generating needs. Throws Error{bad_model},
+// Error{unsupported}, Error{too_big} or Error{io}.
 PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool,
-                      const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
+                      const std::function<void(std::uint64_t, std::uint64_t)>& progress = {}, bool scans_head = true);
 
 }  // namespace bitnet

@@ -253,12 +253,12 @@ void Transformer::store_and_rotate(const PreparedLayer& layer, std::int64_t inde
 
 std::span<const float> Transformer::logits(std::int64_t first, std::int64_t count) {
   const ModelConfig& c = model_.config;
-  normalise_for_head(first, count);
+  normalise_last(first, count);
   model_.head().multiply(normed_.as<float>(), count, logits_.as<float>(), c.n_vocab, compute_);
   return {logits_.as<float>(), static_cast<std::size_t>(count * c.n_vocab)};
 }
 
-void Transformer::normalise_for_head(std::int64_t first, std::int64_t count) {
+void Transformer::normalise_last(std::int64_t first, std::int64_t count) {
   const ModelConfig& c = model_.config;
   for (std::int64_t t = 0; t < count; ++t) {
     kernels_.rms_norm(x_.as<float>() + (first + t) * c.n_embd, model_.output_norm.data(), c.rms_eps, c.n_embd,
@@ -266,10 +266,15 @@ void Transformer::normalise_for_head(std::int64_t first, std::int64_t count) {
   }
 }
 
+std::span<const float> Transformer::hidden(std::int64_t first, std::int64_t count) {
+  normalise_last(first, count);
+  return {normed_.as<float>(), static_cast<std::size_t>(count * model_.config.n_embd)};
+}
+
 std::vector<LogitSet> Transformer::find_logits(std::int64_t first, std::span<const LogitQuery> queries) {
   const ModelConfig& c = model_.config;
   const auto count = static_cast<std::int64_t>(queries.size());
-  normalise_for_head(first, count);
+  normalise_last(first, count);
   const auto found = model_.head_scan.find(model_.head(), normed_.as<float>(), queries, compute_, head_memory_);
   const bool none = std::none_of(found.begin(), found.end(), [](const auto& answer) { return answer.has_value(); });
   if (none) logits(first, count);  // one reading of the head for all

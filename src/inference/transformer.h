@@ -35,6 +35,10 @@ class Transformer {
   std::vector<LogitSet> find_logits(std::int64_t first, std::span<const LogitQuery> queries);
   LogitSet find_logits(std::int64_t row, const LogitQuery& query) { return find_logits(row, std::span(&query, 1)).front(); }
 
+  // Hidden states (count, n_embd) of rows [first, first + count) of the last batch, behind the final norm; valid until the next
+  // call of any kind.
+  std::span<const float> hidden(std::int64_t first, std::int64_t count);
+
   const HiddenZeros& hidden_zeros() const { return zeros_; }
 
  private:
@@ -47,7 +51,7 @@ class Transformer {
   void hidden_of_many(const PreparedLayer& layer);
   bool add_down_columns(const PreparedLayer& layer, const QuantisedRows& in);
   void store_and_rotate(const PreparedLayer& layer, std::int64_t index, std::int64_t token);
-  void normalise_for_head(std::int64_t first, std::int64_t count);  // into normed_, from its first row on
+  void normalise_last(std::int64_t first, std::int64_t count);  // into normed_, from its first row on
   LinearInput normalise(const float* x, std::int64_t n, const std::vector<float>& gain, bool quantised, bool floats);
   LinearInput normalise(const float* x, const std::vector<float>& gain, const Linear& next) {
     return normalise(x, next.cols(), gain, next.needs_quantised(), next.needs_float());

@@ -1,4 +1,4 @@
-"""Does each family's tiny model give the logits that `transformers` gives (recorded by tools/make_family_vectors.py)?"""
+"""Does each family's tiny model give the logits and embeddings that `transformers` gives (recorded by tools/make_family_vectors.py)?"""
 import json
 import sys
 from pathlib import Path
@@ -36,6 +36,33 @@ def test_ordinary_prompts_agree_statistically(bitnet, family):
     found, logits = bitnet.logits(path, expected["tokens"])[-len(expected["logits"]):], expected["logits"]
     assert np.abs(found - logits).mean() <= ORDINARY_BOUND * logits.std()
     assert (found.argmax(1) == logits.argmax(1)).mean() >= TOP1_SHARE
+
+
+def embedding(bitnet, path, ids, *flags):
+    """(embd) float32 of one text with an exact cache."""
+    return np.array(json.loads(bitnet.call("embed", "-m", path, "--ids", ",".join(map(str, ids)), "--kv", "f32", *flags))["embedding"], np.float32)
+
+
+def test_pooled_hidden_states_agree(bitnet, family):
+    _, path, expected = family
+    rounds = "strict_tokens" in expected
+    for pooling in ("last", "mean", "cls"):
+        found = embedding(bitnet, path, expected["tokens"], "--pooling", pooling, "--no-normalise")
+        difference = np.abs(found - expected[f"hidden_{pooling}"])
+        assert difference.mean() <= ORDINARY_BOUND * found.std() if rounds else difference.max() <= STRICT_BOUND, pooling
+    if rounds:
+        found = embedding(bitnet, path, expected["strict_tokens"], "--pooling", "last", "--no-normalise")
+        assert np.abs(found - expected["strict_hidden_last"]).max() <= STRICT_BOUND
+
+
+def test_embeddings_are_pooled_as_the_file_asks_and_of_length_one(bitnet, family):
+    name, path, expected = family
+    ids = expected["tokens"]
+    asked = {"bitnet_embedding_gemma3": "mean"}.get(name, "last")
+    found = embedding(bitnet, path, ids)
+    assert (found == embedding(bitnet, path, ids, "--pooling", asked)).all()
+    hidden = expected[f"hidden_{asked}"]
+    assert found @ (hidden / np.linalg.norm(hidden)) == pytest.approx(1, abs=1e-3)
 
 
 def test_logits_are_the_same_bytes_however_they_are_computed(bitnet, family):

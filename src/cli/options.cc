@@ -148,7 +148,7 @@ std::unique_ptr<Engine> open_engine(const ModelOptions& options) {
 }
 
 std::span<const SamplerField> sampler_fields() {
-  static constexpr std::array<SamplerField, 9> fields = {{
+  static constexpr std::array<SamplerField, 21> fields = {{
       {"temp", "temperature; 0 = always the most likely token", &SamplingParams::temperature},
       {"top-k", "keep the K most likely tokens; 0 = off", &SamplingParams::top_k},
       {"top-p", "keep the most likely tokens that make up probability P; 1 = off", &SamplingParams::top_p},
@@ -158,6 +158,19 @@ std::span<const SamplerField> sampler_fields() {
       {"repeat-last-n", "tokens that count as recent; 0 = none, -1 = all", &SamplingParams::repeat_last_n},
       {"presence-penalty", "subtracted once from a recent token's logit", &SamplingParams::presence_penalty},
       {"frequency-penalty", "subtracted for each time a token is among the recent ones", &SamplingParams::frequency_penalty},
+      {"dry-multiplier", "DRY: what prolonging a repeat costs; 0 = off", &SamplingParams::dry_multiplier},
+      {"dry-base", "DRY: by how much the cost grows with each token of the repeat", &SamplingParams::dry_base},
+      {"dry-allowed-length", "DRY: tokens that may repeat for nothing", &SamplingParams::dry_allowed_length},
+      {"dry-penalty-last-n", "DRY: tokens in which repeats are sought; 0 = none, -1 = all",
+       &SamplingParams::dry_penalty_last_n},
+      {"top-n-sigma", "keep logits within N standard deviations of the best; -1 = off", &SamplingParams::top_n_sigma},
+      {"xtc-probability", "XTC: how often the most likely tokens are left out; 0 = never", &SamplingParams::xtc_probability},
+      {"xtc-threshold", "XTC: of tokens with at least this probability the least likely stays", &SamplingParams::xtc_threshold},
+      {"dynatemp-range", "temperature +- X by how even the probabilities are; 0 = off", &SamplingParams::dynatemp_range},
+      {"dynatemp-exp", "bends how the temperature follows the evenness", &SamplingParams::dynatemp_exponent},
+      {"mirostat", "1 or 2: hold the surprise of tokens steady, instead of top-k to XTC; 0 = off", &SamplingParams::mirostat},
+      {"mirostat-ent", "mirostat: the surprise wanted, in bits", &SamplingParams::mirostat_tau},
+      {"mirostat-lr", "mirostat: how fast it learns", &SamplingParams::mirostat_eta},
   }};
   return fields;
 }
@@ -175,6 +188,12 @@ void add_sampling_flags(CLI::App& command, SamplingOptions& options) {
         },
         field.member);
   }
+  command
+      .add_option("--dry-sequence-breaker", options.params.dry_sequence_breakers,
+                  "DRY: no repeat reaches over a token with this text; may be repeated")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
   command.add_option("--seed", options.seed, "the same seed gives the same text; random when not given")->type_name("N");
   command.add_option("--logit-bias", options.logit_bias, "ID=BIAS added to a token's logit, ID-inf bans it; may be repeated")
       ->type_name("ID=BIAS")

@@ -1,6 +1,7 @@
 // One sequence's tokens and text, drawn from logits that somebody else computes.
 #include "inference/generation.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace bitnet {
@@ -19,12 +20,29 @@ const char* text(FinishReason reason) {
   return "cancelled";
 }
 
+namespace {
+
+// The tokens whose text holds one of the texts over which DRY sees no repeat.
+std::vector<TokenId> dry_breakers(const SamplingParams& sampling, std::int64_t n_vocab, const Tokenizer* tokenizer) {
+  std::vector<TokenId> ids;
+  if (sampling.dry_multiplier == 0 || tokenizer == nullptr) return ids;
+  const auto size = std::min<std::int64_t>(n_vocab, static_cast<std::int64_t>(tokenizer->size()));
+  for (TokenId id = 0; id < size; ++id) {
+    const std::string text = tokenizer->decode(std::vector<TokenId>{id});
+    const auto holds = [&](const std::string& breaker) { return text.find(breaker) != std::string::npos; };
+    if (std::any_of(sampling.dry_sequence_breakers.begin(), sampling.dry_sequence_breakers.end(), holds)) ids.push_back(id);
+  }
+  return ids;
+}
+
+}  // namespace
+
 Generation::Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits,
                        std::int64_t n_vocab, const Tokenizer* tokenizer, std::uint64_t sequence)
     : history_(std::move(prompt)),
       prompt_tokens_(history_.size()),
       limits_(std::move(limits)),
-      sampler_(sampling, n_vocab, sequence),
+      sampler_(sampling, n_vocab, sequence, dry_breakers(sampling, n_vocab, tokenizer)),
       stops_(limits_.stop) {
   if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   if (limits_.tokens <= 0) reason_ = FinishReason::length;

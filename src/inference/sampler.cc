@@ -1,4 +1,4 @@
-// The sampling chain.
+// The sampling chain: its order, its bounds, and what the steps stand on.
 #include "inference/sampler.h"
 
 #include <algorithm>
@@ -11,8 +11,6 @@ namespace bitnet {
 namespace {
 
 __extension__ typedef unsigned __int128 Wide;
-
-constexpr double weight_unit = 0x1p40;  // 2^17 tokens of weight 1 still sum far below 2^64
 
 // Finaliser of SplitMix64 (Steele et al., 2014): a bijection that spreads every bit.
 std::uint64_t mix(std::uint64_t z) {
@@ -41,6 +39,20 @@ void check(const SamplingParams& params, std::int64_t n_vocab) {
   check_range("repeat_penalty", params.repeat_penalty, 0, 10, true);
   check_range("presence_penalty", params.presence_penalty, -2, 2, false);
   check_range("frequency_penalty", params.frequency_penalty, -2, 2, false);
+  check_range("dry_multiplier", params.dry_multiplier, 0, 100, false);
+  check_range("dry_base", params.dry_base, 1, 10, false);
+  check_range("xtc_probability", params.xtc_probability, 0, 1, false);
+  check_range("xtc_threshold", params.xtc_threshold, 0, 1, false);
+  check_range("dynatemp_range", params.dynatemp_range, 0, 100, false);
+  check_range("dynatemp_exponent", params.dynatemp_exponent, 0, 10, true);
+  check_range("mirostat", static_cast<float>(params.mirostat), 0, 2, false);
+  check_range("mirostat_tau", params.mirostat_tau, 0, 100, false);
+  check_range("mirostat_eta", params.mirostat_eta, 0, 1, false);
+  if (!(params.top_n_sigma < INFINITY)) fail(ErrorKind::usage, "top_n_sigma is {}, it must be a number", params.top_n_sigma);
+  if (params.dry_allowed_length < 1)
+    fail(ErrorKind::usage, "dry_allowed_length is {}, allowed is 1 and more", params.dry_allowed_length);
+  if (params.dry_penalty_last_n < -1)
+    fail(ErrorKind::usage, "dry_penalty_last_n is {}, allowed is -1 (everything) and more", params.dry_penalty_last_n);
   if (params.top_k < 0) fail(ErrorKind::usage, "top_k is {}, allowed is 0 (off) and more", params.top_k);
   if (params.repeat_last_n < -1)
     fail(ErrorKind::usage, "repeat_last_n is {}, allowed is -1 (everything) and more", params.repeat_last_n);
@@ -50,18 +62,19 @@ void check(const SamplingParams& params, std::int64_t n_vocab) {
   }
 }
 
-Sampler::Sampler(SamplingParams params, std::int64_t n_vocab, std::uint64_t sequence)
-    : params_(std::move(params)), sequence_(sequence), counts_(static_cast<std::size_t>(n_vocab)) {
+Sampler::Sampler(SamplingParams params, std::int64_t n_vocab, std::uint64_t sequence, std::vector<TokenId> dry_breakers)
+    : params_(std::move(params)),
+      sequence_(sequence),
+      dry_breakers_(std::move(dry_breakers)),
+      surprise_limit_(2 * static_cast<double>(params_.mirostat_tau)),
+      counts_(static_cast<std::size_t>(n_vocab)) {
   check(params_, n_vocab);
-}
-
-std::span<const TokenId> Sampler::window(std::span<const TokenId> history) const {
-  const auto most = params_.repeat_last_n < 0 ? history.size() : static_cast<std::size_t>(params_.repeat_last_n);
-  return history.last(std::min(history.size(), most));
 }
 
 LogitQuery Sampler::query(std::span<const TokenId> history) const {
   const bool greedy = params_.temperature == 0;
+  // Both look at how all logits are spread.
+  if (!greedy && (params_.mirostat != 0 || params_.top_n_sigma > 0)) return {};
   // Without top-k, typical and top-p weigh every token against the sum of all, and nothing but min-p ends the tail.
   const bool cut_by_min_p = params_.typical_p >= 1 && params_.top_p >= 1 && params_.min_p > 0;
   if (!greedy && params_.top_k == 0 && !cut_by_min_p) return {};
@@ -69,6 +82,7 @@ LogitQuery Sampler::query(std::span<const TokenId> history) const {
   for (const auto& [id, bias] : params_.logit_bias) query.also.push_back(id);
   const bool penalises = params_.repeat_penalty != 1 || params_.presence_penalty != 0 || params_.frequency_penalty != 0;
   if (penalises) query.also.insert(query.also.end(), window(history).begin(), window(history).end());
+  for (const Repeat& repeat : repeats(history)) query.also.push_back(repeat.id);
   // Each changed logit can push out one of the highest.
   query.count = (greedy || params_.top_k == 0 ? 1 : params_.top_k) + static_cast<std::int64_t>(query.also.size());
   // A little more than -ln(min_p), for the rounding of weights to integers.
@@ -82,51 +96,17 @@ TokenId Sampler::sample(const LogitSet& logits, std::span<const TokenId> history
   if (params_.temperature == 0) return best;
   std::erase_if(candidates_, [](const Candidate& c) { return !(c.logit > -INFINITY); });
   sorted_ = 0;
+  const std::uint64_t random = counter_random(params_.seed, sequence_, position);
+  if (params_.mirostat != 0) return draw_mirostat(random);
+  keep_top_n_sigma();
   keep_top_k();
   weigh(1.0f);
   keep_typical();
   keep_top_p();
   keep_min_p();
-  weigh(params_.temperature);
-  return draw(counter_random(params_.seed, sequence_, position));
-}
-
-// candidates_ = logits + bias with penalties; +infinity counts as broken too, since softmax has no answer for it.
-void Sampler::adjust(const LogitSet& logits, std::span<const TokenId> history) {
-  candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits.values[i];
-    if (std::isnan(logit) || logit == INFINITY)
-      fail(ErrorKind::runtime, "model output is invalid: the logit of token {} is {}", logits.id(i), logit);
-    candidates_.push_back({logits.id(i), logit, 0});
-  }
-  for (const auto& [id, bias] : params_.logit_bias) {
-    if (float* logit = find(id)) *logit += bias;
-  }
-  penalise(window(history));
-  const bool any = std::any_of(candidates_.begin(), candidates_.end(), [](const Candidate& c) { return c.logit > -INFINITY; });
-  if (!any) fail(ErrorKind::runtime, "no token is left to choose: every logit is -infinity");
-}
-
-// The logit of a candidate while they are still in the order of their ids; null when it is none.
-float* Sampler::find(TokenId id) {
-  if (candidates_.size() == counts_.size()) return &candidates_[static_cast<std::size_t>(id)].logit;
-  const auto found = std::lower_bound(candidates_.begin(), candidates_.end(), id,
-                                      [](const Candidate& c, TokenId wanted) { return c.id < wanted; });
-  return found == candidates_.end() || found->id != id ? nullptr : &found->logit;
-}
-
-void Sampler::penalise(std::span<const TokenId> recent) {
-  for (const TokenId id : recent) ++counts_[static_cast<std::size_t>(id)];
-  for (const TokenId id : recent) {
-    std::int32_t& count = counts_[static_cast<std::size_t>(id)];
-    if (count == 0) continue;  // done at its first occurrence
-    if (float* logit = find(id)) {
-      *logit = *logit > 0 ? *logit / params_.repeat_penalty : *logit * params_.repeat_penalty;
-      *logit -= static_cast<float>(count) * params_.frequency_penalty + params_.presence_penalty;
-    }
-    count = 0;
-  }
+  exclude_top_choices(mix(random));
+  weigh(temperature());
+  return candidates_[draw(random)].id;
 }
 
 // The highest logit, the lowest id on a tie.
@@ -165,71 +145,12 @@ std::uint64_t Sampler::total_weight() const {
   return total;
 }
 
-void Sampler::keep_top_k() {
-  const auto k = static_cast<std::size_t>(params_.top_k);
-  if (k == 0 || k >= candidates_.size()) return;
-  sort_prefix(k);
-  candidates_.resize(k);
-  sorted_ = std::min(sorted_, k);
-}
-
-// Keeps the smallest prefix whose probability reaches p.
-void Sampler::keep_top_p() {
-  if (params_.top_p >= 1) return;
-  const double wanted = static_cast<double>(total_weight()) * static_cast<double>(params_.top_p);
-  std::uint64_t mass = 0;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    sort_prefix(i + 1);
-    mass += candidates_[i].weight;
-    if (static_cast<double>(mass) >= wanted) {
-      candidates_.resize(i + 1);
-      sorted_ = i + 1;
-      return;
-    }
-  }
-}
-
-void Sampler::keep_min_p() {
-  if (params_.min_p <= 0) return;
-  const auto least =
-      static_cast<std::uint64_t>(static_cast<double>(params_.min_p) * weight_unit);  // the best one weighs one unit
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    sort_prefix(i + 1);
-    if (candidates_[i].weight < least) break;
-    kept = i + 1;
-  }
-  candidates_.resize(std::max<std::size_t>(kept, 1));
-  sorted_ = candidates_.size();
-}
-
-// Keeps the tokens whose surprise is closest to the expected one, until their probability reaches typical_p.
-void Sampler::keep_typical() {
-  if (params_.typical_p >= 1) return;
-  sort_prefix(candidates_.size());
-  const auto total = static_cast<double>(total_weight());
-  const double best = static_cast<double>(candidates_.front().logit), log_total = log_f64(total / weight_unit);
-  double entropy = 0;
-  const auto surprise = [&](const Candidate& c) { return log_total - (static_cast<double>(c.logit) - best); };
-  for (const Candidate& c : candidates_) entropy += static_cast<double>(c.weight) / total * surprise(c);
-  std::stable_sort(candidates_.begin(), candidates_.end(), [&](const Candidate& a, const Candidate& b) {
-    return std::fabs(surprise(a) - entropy) < std::fabs(surprise(b) - entropy);
-  });
-  double mass = 0;
-  std::size_t kept = 0;
-  while (kept < candidates_.size() && mass < static_cast<double>(params_.typical_p) * total)
-    mass += static_cast<double>(candidates_[kept++].weight);
-  candidates_.resize(std::max<std::size_t>(kept, 1));
-  sorted_ = 0;
-  weigh(1.0f);
-}
-
 // The candidate at a uniformly random place of the line of all weights, laid out in descending order.
-TokenId Sampler::draw(std::uint64_t random) {
+std::size_t Sampler::draw(std::uint64_t random) {
   auto place = static_cast<std::uint64_t>(static_cast<Wide>(random) * total_weight() >> 64);
   for (std::size_t i = 0;; ++i) {
     sort_prefix(i + 1);
-    if (place < candidates_[i].weight || i + 1 == candidates_.size()) return candidates_[i].id;
+    if (place < candidates_[i].weight || i + 1 == candidates_.size()) return i;
     place -= candidates_[i].weight;
   }
 }

@@ -145,6 +145,117 @@ TEST(Sampler, RefusesBrokenLogits) {
   EXPECT_THROW(sampler.sample({{}, std::vector<float>{-INFINITY, -INFINITY, -INFINITY}}, {}, 0), Error);
 }
 
+// The history ends with 1 2 3, which stood there before, followed by 4; "9" breaks.
+TEST(Sampler, DryTakesFromWhatWouldProlongARepeat) {
+  SamplingParams p = everything();
+  p.temperature = 0, p.dry_multiplier = 1, p.dry_base = 2, p.dry_allowed_length = 2;
+  std::vector<float> logits(10, 0.0f);
+  logits[4] = 1.9f, logits[5] = 0.0f, logits[6] = -0.05f;
+  const auto pick = [&](const std::vector<TokenId>& history) {
+    return Sampler(p, 10, 0, {9}).sample({{}, logits}, history, 0);
+  };
+  EXPECT_EQ(pick({1, 2, 3, 4, 7, 1, 2, 3}), 0) << "a repeat of 3 costs 2^1";
+  EXPECT_EQ(pick({8, 2, 3, 4, 7, 1, 2, 3}), 4) << "one of 2 costs 2^0";
+  EXPECT_EQ(pick({1, 2, 3, 4, 7, 9, 2, 3}), 4) << "a repeat does not reach over a breaker";
+  EXPECT_EQ(pick({1, 9, 3, 4, 7, 1, 9, 3}), 4) << "nor starts before one";
+  p.dry_penalty_last_n = 4;
+  EXPECT_EQ(pick({1, 2, 3, 4, 7, 1, 2, 3}), 4) << "the earlier one lies outside the window";
+  p.dry_penalty_last_n = -1, p.dry_allowed_length = 4;
+  EXPECT_EQ(pick({1, 2, 3, 4, 7, 1, 2, 3}), 4) << "3 are allowed";
+  EXPECT_EQ(pick(std::vector<TokenId>(500, 4)), 0) << "a finite cost however long the repeat";
+}
+
+// Against the definition: of every earlier place, how many tokens before it equal the last ones.
+TEST(Sampler, DryFindsTheRepeatsThatComparingFindsAndAsksForThem) {
+  const std::uint32_t seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  SamplingParams p = everything();
+  p.dry_multiplier = 0.7f, p.top_k = 1, p.temperature = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<TokenId> history(random() % 60);
+    for (TokenId& id : history) id = static_cast<TokenId>(random() % 3);
+    std::vector<float> logits(4);
+    for (float& l : logits) l = static_cast<float>(random() % 1000) * 0.005f;
+    std::vector<float> expected = logits;
+    for (TokenId id = 0; id < 4; ++id) {
+      std::size_t longest = 0;
+      for (std::size_t at = 1; at < history.size(); ++at) {
+        if (history[at] != id) continue;
+        std::size_t length = 0;
+        while (length < at && history[at - 1 - length] == history[history.size() - 1 - length]) ++length;
+        longest = std::max(longest, length);
+      }
+      if (longest >= 2) expected[static_cast<std::size_t>(id)] -= 0.7f * std::pow(1.75f, static_cast<float>(longest - 2));
+    }
+    Sampler sampler(p, 4);
+    const auto best = std::max_element(expected.begin(), expected.end()) - expected.begin();
+    EXPECT_EQ(sampler.sample({{}, logits}, history, 0), best);
+    const LogitQuery query = sampler.query(history);
+    EXPECT_GE(query.count, 1 + static_cast<std::int64_t>(query.also.size()));
+    for (std::size_t id = 0; id < 4; ++id) {
+      if (expected[id] == logits[id]) continue;
+      EXPECT_THAT(query.also, testing::Contains(static_cast<TokenId>(id)));
+    }
+  }
+}
+
+TEST(Sampler, TopNSigmaComparesWithTheSpreadOfAllLogits) {
+  SamplingParams p = everything();
+  p.top_n_sigma = 1;
+  const std::vector<float> logits = {3, 2.5f, 1, 0, 0, 0, -1, -1.5f};  // mean 0.5, standard deviation 1.5
+  const auto f = frequencies(p, logits);
+  EXPECT_GT(f[1], 0);
+  for (std::size_t i = 2; i < f.size(); ++i) EXPECT_EQ(f[i], 0) << i;
+  EXPECT_EQ(Sampler(p, 8).query({}).count, 0);
+}
+
+TEST(Sampler, XtcLeavesOutAllButTheLeastLikelyOfTheLikely) {
+  SamplingParams p = everything();
+  p.xtc_threshold = 0.2f, p.xtc_probability = 1;
+  expect_near(frequencies(p, logits_of_halves), {0, 0.5, 0.25, 0.125, 0.125});
+  p.xtc_probability = 0.5f;
+  expect_near(frequencies(p, logits_of_halves), {0.25, 0.375, 0.1875, 0.09375, 0.09375});
+  p.xtc_threshold = 0.4f, p.xtc_probability = 1;  // one is likely: it stays
+  expect_near(frequencies(p, logits_of_halves), {0.5, 0.25, 0.125, 0.0625, 0.0625});
+}
+
+TEST(Sampler, DynamicTemperatureFollowsTheEntropy) {
+  SamplingParams p = everything();
+  p.temperature = 1, p.dynatemp_range = 0.5f;
+  const std::vector<float> even(8, 1.0f), sharp = {std::log(0.98f), std::log(0.01f), std::log(0.01f)};
+  expect_near(frequencies(p, even), std::vector<double>(8, 0.125));
+  // Entropy 0.1119 of ln 3 = 0.1018: the temperature is 0.5 + 0.1018.
+  const double rest = std::pow(0.01 / 0.98, 1 / 0.6018), total = 1 + 2 * rest;
+  expect_near(frequencies(p, sharp), {1 / total, rest / total, rest / total});
+  p.dynatemp_range = 100, p.dynatemp_exponent = 10;
+  expect_near(frequencies(p, sharp), {1, 0, 0});
+}
+
+TEST(Sampler, MirostatHoldsTheSurprise) {
+  std::vector<float> logits(2000);
+  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = -1.1f * std::log(static_cast<float>(i + 1));  // Zipf
+  double total = 0;
+  for (const float l : logits) total += std::exp(static_cast<double>(l));
+  for (const int version : {1, 2}) {
+    for (const float tau : {2.0f, 5.0f}) {
+      SamplingParams p = everything();
+      p.mirostat = version, p.mirostat_tau = tau, p.seed = 5;
+      Sampler sampler(p, 2000), again(p, 2000);
+      double surprise = 0;
+      std::vector<TokenId> drawn;
+      for (std::uint64_t i = 0; i < 3000; ++i) {
+        drawn.push_back(sampler.sample({{}, logits}, {}, i));
+        surprise -= std::log2(std::exp(static_cast<double>(logits[static_cast<std::size_t>(drawn.back())])) / total) / 3000;
+      }
+      // It is held among the tokens that are left in; those take a part of the whole probability only.
+      EXPECT_GT(surprise, static_cast<double>(tau) - 0.2) << version << " " << tau;
+      EXPECT_LT(surprise, static_cast<double>(tau) + 2.5) << version << " " << tau;
+      for (std::uint64_t i = 0; i < 3000; ++i) ASSERT_EQ(again.sample({{}, logits}, {}, i), drawn[i]);
+    }
+  }
+}
+
 TEST(SamplingParams, NamesTheFieldOutOfBounds) {
   SamplingParams p;
   p.top_p = 0;

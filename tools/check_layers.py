@@ -17,7 +17,7 @@ DEPENDS_ON = {
     "models/hub": ["common"],
     "tokenizers": ["common"],
     "inference": ["models", "tokenizers"],
-    "cli": ["inference", "models/hub"],
+    "cli": ["inference", "models/hub", "server"],
     "server": ["inference", "models/hub"],
     "ffi": ["inference"],
     "py": ["inference"],

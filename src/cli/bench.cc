@@ -136,7 +136,7 @@ class Bench {
     std::vector<Engine::Step> steps;
     for (std::int64_t i = 0; i < row.sequences; ++i)
       steps.push_back({&sessions_[static_cast<std::size_t>(i)], token, {&sampled, 1}});
-    engine_.step(steps, [](std::size_t, const LogitSet&) {});
+    engine_.step(steps, {});
   }
 
   // Seconds of one pass; the sessions are back at their depth afterwards.

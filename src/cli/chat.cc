@@ -151,7 +151,7 @@ FinishReason answer(Chat& chat) {
   }
   ProgressBar progress("reading", "tokens");
   GenerateCallbacks callbacks;
-  callbacks.on_text = [](std::string_view piece, TokenId) { print_answer(piece); };
+  callbacks.on_text = [](const TextPiece& piece) { print_answer(piece.text); };
   callbacks.on_prefill = [&](std::uint64_t done, std::uint64_t total) {
     progress.update(done, total);
     if (done == total) progress.clear();

@@ -71,10 +71,11 @@ GenerateCallbacks callbacks_for(const std::string& format, ProgressBar& progress
     if (done == total) progress.clear();
   };
   if (format == "text") {
-    callbacks.on_text = [](std::string_view piece, TokenId) { print_answer(piece); };
+    callbacks.on_text = [](const TextPiece& piece) { print_answer(piece.text); };
   } else if (format == "jsonl") {
-    callbacks.on_text = [](std::string_view piece, TokenId id) {
-      print(json_text({{"text", piece}, {"id", id}}, -1, true) + "\n");
+    callbacks.on_text = [](const TextPiece& piece) {
+      const Json id = piece.id < 0 ? Json() : Json(piece.id);  // null: what was held back
+      print(json_text({{"text", piece.text}, {"id", id}}, -1, true) + "\n");
     };
   }
   return callbacks;

@@ -205,7 +205,7 @@ LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const 
   }
   LogitSet found;
   const Step last{&session, ids, {&query, 1}};
-  step({&last, 1}, [&](std::size_t, const LogitSet& logits) { found = logits; });
+  step({&last, 1}, [&](std::size_t, std::size_t, const LogitSet& logits) { found = logits; });
   return found;
 }
 
@@ -217,25 +217,29 @@ void Engine::step(std::span<const Step> steps, const StepSink& sink) {
   answer(steps, sink);
 }
 
-// The head takes rows that follow each other together, as those of steps of one id do.
+// The head takes rows that follow each other together.
 void Engine::answer(std::span<const Step> steps, const StepSink& sink) {
-  std::vector<std::size_t> asking;
+  struct Place {
+    std::size_t step, query;
+  };
+  std::vector<Place> asking;
   std::vector<LogitQuery> queries;
-  std::int64_t first = 0, next = 0;
+  std::int64_t first = 0, end = 0;
   const auto ask = [&] {
     if (asking.empty()) return;
     const std::vector<LogitSet> found = parts_->transformer->find_logits(first, queries);
-    for (std::size_t i = 0; i < found.size(); ++i) sink(asking[i], found[i]);
+    for (std::size_t i = 0; sink && i < found.size(); ++i) sink(asking[i].step, asking[i].query, found[i]);
     asking.clear(), queries.clear();
   };
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    next += static_cast<std::int64_t>(steps[i].ids.size());
-    if (steps[i].query.empty()) continue;
-    const std::int64_t row = next - 1;
-    const auto held = static_cast<std::int64_t>(asking.size());
-    if (held == Transformer::head_rows || row != first + held) ask();
-    if (asking.empty()) first = row;
-    asking.push_back(i), queries.push_back(steps[i].query.front());
+    end += static_cast<std::int64_t>(steps[i].ids.size());
+    const auto count = static_cast<std::int64_t>(steps[i].queries.size());
+    for (std::int64_t q = 0; q < count; ++q) {
+      const std::int64_t row = end - count + q, held = static_cast<std::int64_t>(asking.size());
+      if (held == Transformer::head_rows || row != first + held) ask();
+      if (asking.empty()) first = row;
+      asking.push_back({i, static_cast<std::size_t>(q)}), queries.push_back(steps[i].queries[static_cast<std::size_t>(q)]);
+    }
   }
   ask();
 }
@@ -279,7 +283,9 @@ Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequ
   check_ids(request.prompt);
   if (request.drafts < drafts_auto || request.drafts > most_drafts)
     fail(ErrorKind::usage, "drafts is {}, allowed are {} (as many as pay) to {}", request.drafts, drafts_auto, most_drafts);
-  GenerationLimits limits{token_limit(request), request.stop};
+  if (request.scores < -1 || request.scores > config().n_vocab)
+    fail(ErrorKind::usage, "scores is {}, allowed are -1 (none) to {}", request.scores, config().n_vocab);
+  GenerationLimits limits{token_limit(request), request.stop, request.scores};
   if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
   return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
 }
@@ -343,16 +349,18 @@ void Engine::embed(std::span<const std::vector<TokenId>> texts, const EmbedOptio
   }
 }
 
-// Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way.
+// Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way. Scores of the
+// prompt need the logits of all its positions.
 std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
-                                        const GenerateCallbacks& callbacks, Timings& timings) {
+                                        const GenerateCallbacks& callbacks, GenerateResult& result) {
+  const bool scores = request.prompt_scores && request.scores >= 0;
   const auto same = std::mismatch(session.ids.begin(), session.ids.end(), request.prompt.begin(), request.prompt.end());
-  auto shared = static_cast<std::size_t>(same.first - session.ids.begin());
+  auto shared = scores ? 0 : static_cast<std::size_t>(same.first - session.ids.begin());
   shared = std::min(shared, request.prompt.size() - 1);  // the last token's logits are needed
   session.ids.resize(shared);
   session.cache->set_length(static_cast<std::int64_t>(shared));
-  timings.cached_tokens = static_cast<std::int64_t>(shared);
-  timings.prompt_tokens = static_cast<std::int64_t>(request.prompt.size() - shared);
+  result.timings.cached_tokens = static_cast<std::int64_t>(shared);
+  result.timings.prompt_tokens = static_cast<std::int64_t>(request.prompt.size() - shared);
   std::span<const TokenId> rest = std::span(request.prompt).subspan(shared);
   const std::uint64_t total = rest.size();
   std::optional<LogitSet> logits;
@@ -360,8 +368,17 @@ std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest&
     if (request.cancel != nullptr && *request.cancel) return std::nullopt;
     const auto part = rest.first(std::min(static_cast<std::size_t>(max_batch()), rest.size()));
     rest = rest.subspan(part.size());
-    const Step next{&session, part, std::span(&query, rest.empty() ? 1 : 0)};
-    step({&next, 1}, [&](std::size_t, const LogitSet& found) { logits = found; });
+    std::vector<LogitQuery> queries(scores ? part.size() : 0);
+    if (rest.empty()) queries.resize(std::max<std::size_t>(queries.size(), 1)), queries.back() = query;
+    const Step next{&session, part, queries};
+    step({&next, 1}, [&](std::size_t, std::size_t, const LogitSet& found) {
+      const std::size_t scored = result.prompt_scores.size() + 1;
+      if (scored == request.prompt.size() || !scores) {
+        logits = found;
+      } else {
+        result.prompt_scores.push_back(score_token(found, request.prompt[scored], request.scores));
+      }
+    });
     if (callbacks.on_prefill) callbacks.on_prefill(total - rest.size(), total);
   }
   return logits;
@@ -369,10 +386,10 @@ std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest&
 
 GenerateResult Engine::generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks) {
   Generation generation = this->generation(request);
-  Timings timings;
+  GenerateResult result;
   const Stopwatch since_start;
-  std::optional<LogitSet> logits = prefill(session, request, generation.query(), callbacks, timings);
-  timings.prompt_seconds = since_start.seconds();
+  std::optional<LogitSet> logits = prefill(session, request, generation.query(), callbacks, result);
+  result.timings.prompt_seconds = since_start.seconds();
   Speculation speculation(*parts_->transformer, session, request.prompt, request.drafts, request.draft_source,
                           parts_->step_costs);
   const std::int64_t limit = token_limit(request);
@@ -383,16 +400,20 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
       break;
     }
     generation.put(*logits, callbacks.on_text);
-    if (generation.drawn().size() == 1) timings.first_token_seconds = since_start.seconds();
+    if (generation.drawn().size() == 1) result.timings.first_token_seconds = since_start.seconds();
     if (generation.finished()) break;
     const std::span<const TokenId> drawn = generation.drawn();
-    logits = speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
+    // Scores need every logit, which drafts do not bring.
+    logits = request.scores >= 0
+                 ? evaluate(session, drawn.last(1), generation.query())
+                 : speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
   }
-  const std::span<const TokenId> drawn = generation.drawn();
-  timings.generated_tokens = static_cast<std::int64_t>(drawn.size());
-  timings.drafted_tokens = speculation.drafted(), timings.accepted_tokens = speculation.accepted();
-  timings.generate_seconds = since_prompt.seconds();
-  return {generation.text(), {drawn.begin(), drawn.end()}, generation.reason(), timings};
+  result.text = generation.text(), result.finish_reason = generation.reason(), result.scores = generation.scores();
+  result.ids.assign(generation.drawn().begin(), generation.drawn().end());
+  result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
+  result.timings.drafted_tokens = speculation.drafted(), result.timings.accepted_tokens = speculation.accepted();
+  result.timings.generate_seconds = since_prompt.seconds();
+  return result;
 }
 
 }  // namespace bitnet

@@ -40,6 +40,8 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::vector<std::string> stop;  // non-empty strings; the text ends before the first one that appears
   bool ignore_eos = false;
+  std::int64_t scores = -1;    // alternatives to score beside each drawn token (0 = the token alone); -1 = no scores
+  bool prompt_scores = false;  // with scores: of the prompt's tokens too
   const std::atomic<bool>* cancel = nullptr;  // looked at once per token; the result then holds what there is
   // How many tokens a step of Engine::generate may draft ahead: drafts_auto, 0 = none, or always so many where the source has
   // them; and the source. No result depends on either.
@@ -58,6 +60,8 @@ struct GenerateResult {
   std::vector<TokenId> ids;  // as sampled, an end-of-generation token included
   FinishReason finish_reason = FinishReason::length;
   Timings timings;
+  std::vector<TokenScore> scores;         // of ids
+  std::vector<TokenScore> prompt_scores;  // of the prompt's tokens but the first
 };
 
 struct GenerateCallbacks {
@@ -114,15 +118,15 @@ class Engine {
   LogitSet evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query = {});
 
   // Appends ids to each of several sessions, which share every reading of the weights; no session twice, and at most
-  // max_batch() ids together. The sink gets what the query of a step, if it has one, asks for behind the last of its ids, in
-  // the order of the steps, valid during its call; they are those of evaluate(). Throws Error{usage} for too many ids,
-  // Error{too_big} for a full session or without memory; then no session has changed.
+  // max_batch() ids together. The sink gets what each query of a step asks for behind one of its last ids, in order, valid
+  // during its call; they are those of evaluate(). Throws Error{usage} for too many ids, Error{too_big} for a full session or
+  // without memory; then no session has changed.
   struct Step {
     Session* session;
-    std::span<const TokenId> ids;            // at least one
-    std::span<const LogitQuery> query = {};  // one or none
+    std::span<const TokenId> ids;              // at least one
+    std::span<const LogitQuery> queries = {};  // the last one is for the last id, and so on backwards; at most ids.size()
   };
-  using StepSink = std::function<void(std::size_t step, const LogitSet& logits)>;
+  using StepSink = std::function<void(std::size_t step, std::size_t query, const LogitSet& logits)>;
   void step(std::span<const Step> steps, const StepSink& sink);
   std::int64_t max_batch() const;
 
@@ -167,7 +171,7 @@ class Engine {
   void check_ids(std::span<const TokenId> ids, const std::string& what = "the prompt") const;
   void answer(std::span<const Step> steps, const StepSink& sink);
   std::optional<LogitSet> prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,
-                                  const GenerateCallbacks& callbacks, Timings& timings);
+                                  const GenerateCallbacks& callbacks, GenerateResult& result);
   std::unique_ptr<Parts> parts_;
 };
 

@@ -28,7 +28,7 @@ std::vector<TokenId> dry_breakers(const SamplingParams& sampling, std::int64_t n
   if (sampling.dry_multiplier == 0 || tokenizer == nullptr) return ids;
   const auto size = std::min<std::int64_t>(n_vocab, static_cast<std::int64_t>(tokenizer->size()));
   for (TokenId id = 0; id < size; ++id) {
-    const std::string text = tokenizer->decode(std::vector<TokenId>{id});
+    const std::string text = tokenizer->piece(id);
     const auto holds = [&](const std::string& breaker) { return text.find(breaker) != std::string::npos; };
     if (std::any_of(sampling.dry_sequence_breakers.begin(), sampling.dry_sequence_breakers.end(), holds)) ids.push_back(id);
   }
@@ -50,6 +50,7 @@ Generation::Generation(std::vector<TokenId> prompt, const SamplingParams& sampli
 
 void Generation::put(const LogitSet& logits, const PieceSink& sink) {
   const TokenId id = sampler_.sample(logits, history_, drawn().size());
+  if (limits_.scores >= 0) scores_.push_back(score_token(logits, id, limits_.scores));
   history_.push_back(id);
   if (limits_.is_end(id)) return finish(FinishReason::stop, sink);
   emit(decoder_ ? stops_.put(decoder_->put(id)) : std::string(), id, sink);
@@ -66,12 +67,12 @@ void Generation::finish(FinishReason reason, const PieceSink& sink) {
   if (!decoder_ || stops_.stopped()) return;
   std::string rest = stops_.put(decoder_->finish());
   rest += stops_.finish();
-  if (!rest.empty()) emit(rest, drawn().empty() ? -1 : history_.back(), sink);
+  if (!rest.empty()) emit(rest, -1, sink);
 }
 
-void Generation::emit(const std::string& piece, TokenId id, const PieceSink& sink) {
-  text_ += piece;
-  if (sink) sink(piece, id);
+void Generation::emit(const std::string& text, TokenId id, const PieceSink& sink) {
+  text_ += text;
+  if (sink) sink({text, id, id < 0 || scores_.empty() ? nullptr : &scores_.back()});
 }
 
 }  // namespace bitnet

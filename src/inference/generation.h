@@ -12,6 +12,7 @@
 #include "inference/logits.h"
 #include "inference/sampler.h"
 #include "inference/stop_strings.h"
+#include "inference/token_score.h"
 #include "tokenizers/tokenizer.h"
 
 namespace bitnet {
@@ -23,12 +24,18 @@ const char* text(FinishReason reason);  // "stop", "length", "cancelled", "deadl
 struct GenerationLimits {
   std::int64_t tokens;                 // at most so many are drawn
   std::vector<std::string> stop = {};  // non-empty; the text ends before the first one that appears
+  std::int64_t scores = -1;            // of each drawn token, beside so many of the most probable ones; -1 = none are computed
   std::function<bool(TokenId)> is_end = [](TokenId) { return false; };  // the token that ends an answer; it has no text
 };
 
 // A token, and the text that became safe to show with it: valid UTF-8, possibly empty, never part of a stop string. What was
-// held back comes at the end with the last token again, or -1 where none was drawn.
-using PieceSink = std::function<void(std::string_view text, TokenId id)>;
+// held back comes at the end with id -1. An end token has no piece of its own.
+struct TextPiece {
+  std::string_view text;
+  TokenId id;
+  const TokenScore* score;  // null unless asked for; valid during the call
+};
+using PieceSink = std::function<void(const TextPiece& piece)>;
 
 // One sequence: the caller brings the logits behind its history, this decides what they mean. The same logits give the same
 // tokens and text whatever runs them. Not thread safe.
@@ -43,7 +50,7 @@ class Generation {
   std::span<const TokenId> history() const { return history_; }
   std::span<const TokenId> drawn() const { return std::span(history_).subspan(prompt_tokens_); }
   const Sampler& sampler() const { return sampler_; }
-  LogitQuery query() const { return sampler_.query(history_); }
+  LogitQuery query() const { return limits_.scores < 0 ? sampler_.query(history_) : LogitQuery(); }
 
   // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers.
   void put(const LogitSet& logits, const PieceSink& sink);
@@ -54,9 +61,10 @@ class Generation {
   bool finished() const { return reason_.has_value(); }
   FinishReason reason() const { return *reason_; }  // once finished
   const std::string& text() const { return text_; }
+  const std::vector<TokenScore>& scores() const { return scores_; }  // of drawn(), or none
 
  private:
-  void emit(const std::string& piece, TokenId id, const PieceSink& sink);
+  void emit(const std::string& text, TokenId id, const PieceSink& sink);
 
   std::vector<TokenId> history_;
   std::size_t prompt_tokens_;
@@ -65,6 +73,7 @@ class Generation {
   StopStrings stops_;
   std::optional<StreamDecoder> decoder_;
   std::string text_;
+  std::vector<TokenScore> scores_;
   std::optional<FinishReason> reason_;
 };
 

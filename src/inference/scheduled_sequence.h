@@ -29,11 +29,26 @@ struct Scheduler::Sequence {
 
   void find_known(PrefixCache& cache, bool wanted) {
     const std::span<const TokenId> ids = generation.history();
-    known = wanted ? cache.find(request.tenant, ids.first(ids.size() - 1)) : std::vector<KvPage>();
+    known = wanted && !scores_prompt() ? cache.find(request.tenant, ids.first(ids.size() - 1)) : std::vector<KvPage>();
+  }
+
+  bool scores_prompt() const { return request.generate.prompt_scores && request.generate.scores >= 0; }
+
+  // What to ask for behind `count` tokens of the history from `at` on: of the prompt's positions all logits, where it is scored
+  // and they were not seen before; behind the last token what the next draw needs.
+  std::vector<LogitQuery> queries(std::size_t at, std::size_t count) const {
+    const std::size_t end = at + count;
+    std::vector<LogitQuery> asked;
+    if (scores_prompt() && prompt_scores.size() + 1 < request.generate.prompt.size()) asked.resize(count);
+    if (end == generation.history().size()) {
+      asked.resize(std::max<std::size_t>(asked.size(), 1));
+      asked.back() = generation.query();
+    }
+    return asked;
   }
 
   GenerateResult result() const {
-    GenerateResult out{generation.text(), {}, generation.reason(), timings};
+    GenerateResult out{generation.text(), {}, generation.reason(), timings, generation.scores(), prompt_scores};
     out.ids.assign(generation.drawn().begin(), generation.drawn().end());
     out.timings.generated_tokens = static_cast<std::int64_t>(out.ids.size());
     out.timings.prompt_tokens =
@@ -51,6 +66,7 @@ struct Scheduler::Sequence {
   std::vector<KvPage> known;  // found for it, while it is being admitted
   SchedulerClock::time_point arrived = SchedulerClock::now(), started, first_drawn;
   Timings timings;
+  std::vector<TokenScore> prompt_scores;
 };
 
 }  // namespace bitnet

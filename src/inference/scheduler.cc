@@ -64,6 +64,7 @@ SchedulerStatus Scheduler::status() const {
   const std::lock_guard lock(mutex_);
   SchedulerStatus now = status_;
   now.waiting += static_cast<std::int64_t>(inbox_.size());
+  now.stopping = stopping_;
   return now;
 }
 

@@ -53,6 +53,7 @@ struct SchedulerStatus {
   std::int64_t running = 0, waiting = 0;
   std::int64_t pages_used = 0, pages_known = 0, pages_most = 0;  // known: kept by the prefix cache
   std::uint64_t finished = 0, cancelled = 0, refused = 0, preempted = 0, failed = 0;
+  bool stopping = false;  // nothing more is admitted
   std::uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
 };
 
@@ -108,6 +109,7 @@ class Scheduler {
   bool make_room(Sequence& sequence, std::int64_t tokens);
   void preempt(Sequence& sequence);
   void run_batch(const std::vector<Part>& parts);
+  void take(Sequence& sequence, std::size_t position, const LogitSet& logits);
   void remember(const Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, const Error* error = nullptr);
   void settle();  // moves what ended out and what gave way to the queue; publishes the status

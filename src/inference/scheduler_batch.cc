@@ -87,35 +87,45 @@ void Scheduler::preempt(Sequence& sequence) {
   ++counts_.preempted;
 }
 
+// The logits behind a token: the score of the prompt's next one, or the next draw.
+void Scheduler::take(Sequence& sequence, std::size_t position, const LogitSet& logits) {
+  const GenerateRequest& request = sequence.request.generate;
+  if (position + 1 < request.prompt.size()) {
+    if (position == sequence.prompt_scores.size())
+      sequence.prompt_scores.push_back(score_token(logits, request.prompt[position + 1], request.scores));
+    return;
+  }
+  if (position + 1 < sequence.generation.history().size()) return;
+  const auto now = SchedulerClock::now();
+  if (sequence.generation.drawn().empty()) {
+    sequence.first_drawn = now;
+    sequence.timings.prompt_seconds = seconds_between(sequence.started, now);
+    sequence.timings.first_token_seconds = seconds_between(sequence.arrived, now);
+  }
+  sequence.timings.generate_seconds = seconds_between(sequence.first_drawn, now);
+  sequence.generation.put(logits, sequence.events.on_text);
+  ++counts_.generated_tokens;
+}
+
 void Scheduler::run_batch(const std::vector<Part>& parts) {
   std::vector<Engine::Step> steps;
-  std::vector<LogitQuery> queries(parts.size());
+  std::vector<std::vector<LogitQuery>> queries;
   std::int64_t prompt_tokens = 0, decode_tokens = 0;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    Sequence& sequence = *parts[i].sequence;
-    const auto at = sequence.session.ids.size(), count = static_cast<std::size_t>(parts[i].tokens);
-    const bool complete = parts[i].tokens == sequence.pending();
-    (sequence.pending() > 1 ? prompt_tokens : decode_tokens) += parts[i].tokens;
-    if (complete) queries[i] = sequence.generation.query();
-    const std::size_t asked = complete ? 1 : 0;
-    steps.push_back(
-        {&sequence.session, sequence.generation.history().subspan(at, count), std::span(queries).subspan(i, asked)});
+  for (const Part& part : parts) {
+    Sequence& sequence = *part.sequence;
+    const auto at = sequence.session.ids.size(), count = static_cast<std::size_t>(part.tokens);
+    (sequence.pending() > 1 ? prompt_tokens : decode_tokens) += part.tokens;
+    queries.push_back(sequence.queries(at, count));
+    steps.push_back({&sequence.session, sequence.generation.history().subspan(at, count), {}});
   }
+  for (std::size_t i = 0; i < steps.size(); ++i) steps[i].queries = queries[i];
   const Stopwatch since_start;
   std::vector<std::unique_ptr<Error>> errors(parts.size());
-  engine_.step(steps, [&](std::size_t i, const LogitSet& logits) {
+  engine_.step(steps, [&](std::size_t i, std::size_t query, const LogitSet& logits) {
     Sequence& sequence = *parts[i].sequence;
-    const auto now = SchedulerClock::now();
-    if (sequence.generation.drawn().empty()) {
-      sequence.first_drawn = now;
-      sequence.timings.prompt_seconds = seconds_between(sequence.started, now);
-      sequence.timings.first_token_seconds = seconds_between(sequence.arrived, now);
-    }
-    sequence.timings.generate_seconds = seconds_between(sequence.first_drawn, now);
-    if (parts[i].tokens > 1) remember(sequence);
+    const std::size_t position = sequence.session.ids.size() - queries[i].size() + query;
     try {
-      sequence.generation.put(logits, sequence.events.on_text);
-      ++counts_.generated_tokens;
+      if (!errors[i]) take(sequence, position, logits);
     } catch (const Error& error) {
       errors[i] = std::make_unique<Error>(error);
     }
@@ -131,6 +141,8 @@ void Scheduler::run_batch(const std::vector<Part>& parts) {
       finish(sequence, FinishReason::stop, errors[i].get());
     } else if (sequence.generation.finished()) {
       finish(sequence, sequence.generation.reason());
+    } else if (parts[i].tokens > 1 && sequence.pending() == 1) {
+      remember(sequence);  // the prompt is read: others may want it
     }
   }
 }

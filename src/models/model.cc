@@ -149,7 +149,7 @@ void Model::check_rope_freqs() const {
 void Model::find_tensors() {
   const auto family = std::find_if(architectures().begin(), architectures().end(),
                                    [&](const Architecture& a) { return a.name == config_.architecture; });
-  config_.input_norms = family->may_have_input_norms && file_.find_tensor("blk.0.attn_q_norm_in.weight") != nullptr;
+  config_.input_norms = family->may_have_input_norms && files_.find("blk.0.attn_q_norm_in.weight") != nullptr;
   refuse_foreign_parts();
   const StoredTensor* embedding = files_.find("token_embd.weight");
   if (embedding == nullptr) bad("token_embd.weight", "is missing");

@@ -30,7 +30,7 @@ TEST_F(EngineTest, TextIsTheDecodedIds) {
   Session session = engine->new_session();
   std::string streamed;
   GenerateCallbacks callbacks;
-  callbacks.on_text = [&](std::string_view text, TokenId) { streamed += text; };
+  callbacks.on_text = [&](const TextPiece& piece) { streamed += piece.text; };
   const GenerateResult result = engine->generate(session, greedy({257, 72, 105}, 20), callbacks);
   EXPECT_EQ(result.ids.size(), 20u);
   EXPECT_EQ(result.finish_reason, FinishReason::length);
@@ -96,7 +96,7 @@ TEST_F(EngineTest, CancelsInPrefillAndInDecode) {
   cancel = false;
   callbacks = {};
   int pieces = 0;
-  callbacks.on_text = [&](std::string_view, TokenId) { cancel = ++pieces == 3; };
+  callbacks.on_text = [&](const TextPiece&) { cancel = ++pieces == 3; };
   const GenerateResult late = engine->generate(session, request, callbacks);
   EXPECT_EQ(late.finish_reason, FinishReason::cancelled);
   EXPECT_EQ(late.ids.size(), 3u);
@@ -171,7 +171,7 @@ TEST_F(EngineTest, DecodingTogetherIsDecodingAlone) {
       steps.push_back({&together[i], ids[i], {&queries[i], 1}});
     }
     std::vector<std::pair<std::vector<TokenId>, std::vector<float>>> found;
-    engine->step(steps, [&](std::size_t i, const LogitSet& logits) {
+    engine->step(steps, [&](std::size_t i, std::size_t, const LogitSet& logits) {
       EXPECT_EQ(i, found.size());
       found.push_back({{logits.ids.begin(), logits.ids.end()}, {logits.values.begin(), logits.values.end()}});
     });
@@ -191,7 +191,7 @@ TEST_F(EngineTest, AFullSessionStopsTheStepBeforeItChangesAnother) {
   engine->evaluate(full, std::vector<TokenId>(8, 3)), engine->evaluate(other, std::vector<TokenId>(2, 3));
   const TokenId id = 1;
   const std::vector<Engine::Step> steps = {{&other, {&id, 1}}, {&full, {&id, 1}}};
-  EXPECT_THROW(engine->step(steps, [](std::size_t, const LogitSet&) {}), Error);
+  EXPECT_THROW(engine->step(steps, {}), Error);
   EXPECT_EQ(other.ids.size(), 2u);
   EXPECT_EQ(other.cache->length(), 2);
 }

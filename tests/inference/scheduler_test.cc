@@ -20,7 +20,10 @@ struct Seen {
   std::string error;
 
   SequenceEvents events() {
-    return {[this](std::string_view piece, TokenId id) { text += piece, ids.push_back(id); },
+    return {[this](const TextPiece& piece) {
+              text += piece.text;
+              if (piece.id >= 0) ids.push_back(piece.id);
+            },
             [this](const GenerateResult& end, const Error* failed) {
               EXPECT_FALSE(result.has_value()) << "ended twice";
               result = end;
@@ -74,7 +77,7 @@ GenerateResult alone(Engine& engine, const SequenceRequest& request) {
     const auto ids = generation.history().subspan(session.ids.size());
     generation.put(engine.evaluate(session, ids, generation.query()), {});
   }
-  return {generation.text(), {generation.drawn().begin(), generation.drawn().end()}, generation.reason(), {}};
+  return {generation.text(), {generation.drawn().begin(), generation.drawn().end()}, generation.reason(), {}, generation.scores(), {}};
 }
 
 void expect_same(const Seen& seen, const GenerateResult& expected, std::size_t i) {

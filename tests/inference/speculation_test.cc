@@ -35,8 +35,8 @@ Seen seen_of(Engine& engine, Session& session, GenerateRequest request, std::siz
   request.cancel = &cancel;
   Seen seen;
   GenerateCallbacks callbacks;
-  callbacks.on_text = [&](std::string_view piece, TokenId id) {
-    seen.pieces.emplace_back(piece, id);
+  callbacks.on_text = [&](const TextPiece& piece) {
+    seen.pieces.emplace_back(piece.text, piece.id);
     if (seen.pieces.size() == cancel_after) cancel = true;
   };
   GenerateResult result = engine.generate(session, request, callbacks);

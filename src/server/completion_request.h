@@ -1,0 +1,41 @@
+// What a client asks of the model, whichever API it came through: prompts as ids, sampling, how the answer is to look.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "inference/engine.h"
+#include "server/api_error.h"
+
+namespace bitnet::server {
+
+struct CompletionLimits {
+  std::int64_t most_answers = 8;   // n
+  std::int64_t most_prompts = 32;  // of one request
+  std::int64_t most_messages = 1024;
+  std::int64_t most_stops = 16, most_stop_bytes = 256;
+  std::int64_t most_biases = 1024;
+};
+
+struct CompletionRequest {
+  bool chat = false;
+  std::string model;                          // as the client wrote it
+  std::vector<std::vector<TokenId>> prompts;  // one for chat
+  std::vector<std::string> prompt_texts;      // of each, for echo
+  GenerateRequest generate;                   // without its prompt
+  std::int64_t n = 1;                         // answers to each prompt
+  std::int64_t best_of = 1;                   // of which the n most probable ones are given
+  bool stream = false, include_usage = false, echo = false;
+  std::string cache_key;  // requests with the same one share pages; a tenant's own
+  std::int64_t priority = 0;
+};
+
+// Bodies of POST /v1/chat/completions and /v1/completions (OpenAI's API reference; also the fields that llama.cpp and vLLM add:
+// top_k, min_p, repeat_penalty, ...). Fields that mean nothing here are left alone; one that is known and cannot be done is an
+// error that names it. Sampling defaults are the engine's. Messages for a model without a chat template become one text.
+// Encodes the prompt, so it takes time linear in the body. Throws ApiError. Safe from several threads.
+CompletionRequest read_chat_request(const Json& body, const Engine& engine, const CompletionLimits& limits = {});
+CompletionRequest read_text_request(const Json& body, const Engine& engine, const CompletionLimits& limits = {});
+
+}  // namespace bitnet::server

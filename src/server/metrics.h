@@ -1,0 +1,43 @@
+// Metrics: what the server counts and measures, written in Prometheus' text format.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "inference/scheduler.h"
+
+namespace bitnet::server {
+
+// Counts of values up to each bound, and their sum. Not thread safe.
+class Histogram {
+ public:
+  explicit Histogram(std::vector<double> bounds) : bounds_(std::move(bounds)), counts_(bounds_.size() + 1) {}
+  void add(double value);
+  void write(std::string& out, const std::string& name, const std::string& help) const;
+
+ private:
+  std::vector<double> bounds_;
+  std::vector<std::uint64_t> counts_;
+  double sum_ = 0;
+};
+
+// All members are safe from any thread.
+class Metrics {
+ public:
+  void count_request(const std::string& route, int status);
+  void add_first_token(double seconds);     // from the request's arrival
+  void add_between_tokens(double seconds);  // of one stream
+  std::string text(const SchedulerStatus& status, std::int64_t connections) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::pair<std::string, int>, std::uint64_t> requests_;
+  static std::vector<double> seconds() { return {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}; }
+  Histogram first_token_{seconds()}, between_tokens_{seconds()};
+};
+
+}  // namespace bitnet::server

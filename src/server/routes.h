@@ -1,0 +1,58 @@
+// The endpoints: which path and method leads where, and what all of them may use.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <span>
+#include <string>
+
+#include "server/api_error.h"
+#include "server/http_server.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+namespace bitnet::server {
+
+struct Service {
+  Engine& engine;
+  const ServerOptions& options;
+  Scheduler& scheduler;
+  Metrics& metrics;
+  boost::asio::io_context& context;
+  boost::asio::thread_pool& reading;  // where bodies are parsed and prompts encoded
+  std::string instance;               // of this process, in ids of answers
+  std::uint64_t answers = 0;          // so far
+  bool draining = false;
+  std::int64_t connections = 0;
+};
+
+using Handler = boost::asio::awaitable<void> (*)(Service& service, HttpExchange& exchange);
+
+struct Route {
+  const char* method;
+  const char* path;  // one that ends in "/" takes everything behind it
+  Handler handler;
+  bool is_public;  // no key is asked for
+};
+
+std::span<const Route> routes();
+
+// The handlers, by file.
+boost::asio::awaitable<void> chat_completions(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> text_completions(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> list_models(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> one_model(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> detokenize(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> tokenizer_info(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> apply_template(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> health(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ready(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> metrics(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> props(Service& service, HttpExchange& exchange);
+
+// A JSON body; text that is not UTF-8 cannot come out of it, whatever went in.
+HttpResponse json_response(int status, const Json& body);
+HttpResponse error_response(const ApiError& error);
+
+}  // namespace bitnet::server

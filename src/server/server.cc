@@ -1,0 +1,239 @@
+// The server's threads, what stands before every handler, and how it ends.
+#include "server/server.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+#include <random>
+#include <thread>
+
+#include "common/log.h"
+#include "server/access.h"
+#include "server/routes.h"
+
+namespace bitnet::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::use_awaitable;
+
+bool is_loopback(const HttpAddress& address) {
+  return address.unix_path.empty() &&
+         (address.host == "localhost" || address.host == "::1" || address.host.starts_with("127."));
+}
+
+std::string random_name() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+// The route of a path: the entry itself, or the longest that ends in "/" and begins it. `other_method`: the path is there, but
+// not for this method.
+const Route* find_route(const HttpRequest& request, bool& other_method) {
+  const Route* found = nullptr;
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  for (const Route& route : routes()) {
+    const std::string_view path = route.path;
+    const bool matches =
+        path.ends_with('/') ? request.path.starts_with(path) && request.path.size() > path.size() : request.path == path;
+    if (!matches) continue;
+    if (route.method == method) {
+      found = &route;
+    } else {
+      other_method = true;
+    }
+  }
+  return found;
+}
+
+// An id that others may have given the request, if it is short and plain.
+bool is_request_id(const std::string& text) {
+  return !text.empty() && text.size() <= 128 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") == std::string::npos;
+}
+
+}  // namespace
+
+struct Server::Parts {
+  Parts(Engine& e, ServerOptions o)
+      : options(std::move(o)),
+        scheduler(e, options.scheduler),
+        access(options.api_keys, options.cors_origins, options.allowed_hosts, is_loopback(options.address)),
+        service{e, options, scheduler, metrics, context, reading, random_name()},
+        http(
+            context, options.limits, [this](HttpRequest& request) { return gate(request); },
+            [this](HttpExchange& exchange) { return handle(exchange); },
+            [](int status, const std::string& message) {
+              return error_response({status, status == 503 ? "unavailable_error" : "invalid_request_error", message});
+            }) {}
+
+  std::optional<HttpResponse> gate(HttpRequest& request);
+  std::optional<HttpResponse> cross_site(HttpRequest& request);
+  asio::awaitable<void> handle(HttpExchange& exchange);
+  asio::awaitable<void> drain();
+  asio::awaitable<void> wait_for_signals();
+  void stop();
+
+  ServerOptions options;
+  Scheduler scheduler;
+  Metrics metrics;
+  Access access;
+  asio::thread_pool reading{1};
+  asio::io_context context{1};
+  Service service;
+  HttpServer http;
+  std::atomic<bool> scheduler_done{false};
+  bool finished_all = true, impatient = false;
+  std::uint64_t requests = 0;
+};
+
+// Pages of other sites: a preflight is answered here, other requests get the header that lets the page read the answer.
+std::optional<HttpResponse> Server::Parts::cross_site(HttpRequest& request) {
+  const std::string* origin = request.header("origin");
+  const bool preflight = request.method == "OPTIONS" && request.header("access-control-request-method") != nullptr;
+  if (origin == nullptr && !preflight) return std::nullopt;
+  if (origin != nullptr && access.origin_allowed(*origin)) {
+    request.answer_with.emplace_back("Access-Control-Allow-Origin", *origin);
+    request.answer_with.emplace_back("Vary", "Origin");
+  } else if (preflight) {
+    return error_response({403, "permission_error", "pages of this origin may not ask here; --cors-origin allows one"});
+  }
+  if (!preflight) return std::nullopt;
+  return HttpResponse{204,
+                      "",
+                      "",
+                      {{"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
+                       {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, X-Request-Id"},
+                       {"Access-Control-Max-Age", "600"}}};
+}
+
+std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
+  const std::string* given = request.header("x-request-id");
+  request.answer_with.emplace_back(
+      "X-Request-Id", given != nullptr && is_request_id(*given) ? *given : fmt::format("{}-{}", service.instance, ++requests));
+  const auto refuse = [&](ApiError error) {
+    metrics.count_request("refused", error.status);
+    return error_response(error);
+  };
+  if (!access.host_allowed(request))
+    return refuse({403, "permission_error", "the Host header names another host; --allowed-host allows one"});
+  if (auto answer = cross_site(request)) return answer;
+  bool other_method = false;
+  const Route* route = find_route(request, other_method);
+  if (route == nullptr && other_method)
+    return refuse(
+        {405, "invalid_request_error", fmt::format("{} does not take {}", printable(request.path), printable(request.method))});
+  if (route == nullptr)
+    return refuse({404, "not_found_error", fmt::format("there is nothing at {}", printable(request.path)), "not_found"});
+  if (!route->is_public && !access.has_key(request)) {
+    HttpResponse answer = refuse({401, "authentication_error", "the API key is missing or wrong", "invalid_api_key"});
+    answer.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return answer;
+  }
+  if (service.draining && !route->is_public)
+    return refuse({503, "unavailable_error", "the server is shutting down", "draining"});
+  if (request.method == "POST") {
+    const std::string* type = request.header("content-type");
+    if (type == nullptr || !type->starts_with("application/json"))
+      return refuse({415, "invalid_request_error", "the Content-Type must be application/json"});
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<void> Server::Parts::handle(HttpExchange& exchange) {
+  bool other_method = false;
+  const Route* route = find_route(exchange.request(), other_method);
+  std::optional<ApiError> failed;
+  service.connections = http.connections();
+  try {
+    co_await route->handler(service, exchange);
+  } catch (const ApiError& error) {
+    failed = error;
+  } catch (const Error& error) {
+    failed = api_error(error);
+  } catch (const boost::system::system_error&) {
+    metrics.count_request(route->path, 499);
+    throw;
+  } catch (const std::bad_alloc&) {
+    failed = ApiError(503, "unavailable_error", "there is not enough memory for this request");
+  } catch (const std::exception& error) {
+    failed = ApiError(500, "server_error", "internal error: " + printable(error.what(), 256));
+  }
+  metrics.count_request(route->path, failed ? failed->status : 200);
+  if (!failed) co_return;
+  if (failed->status >= 500) log(LogLevel::warning, "{}: {}", route->path, failed->message);
+  // A stream that broke off can only end.
+  if (exchange.began()) throw boost::system::system_error(asio::error::connection_aborted);
+  co_await exchange.respond(error_response(*failed));
+}
+
+void Server::Parts::stop() {
+  if (service.draining) {
+    impatient = true;
+    scheduler.stop(false);
+    return;
+  }
+  service.draining = true;
+  http.close();
+  scheduler.stop(true);
+  asio::co_spawn(context, drain(), asio::detached);
+}
+
+asio::awaitable<void> Server::Parts::drain() {
+  asio::steady_timer timer(context);
+  const auto end = std::chrono::steady_clock::now() + options.drain_time;
+  const auto still = [&] { return !scheduler_done || http.connections() > 0; };
+  while (still() && !impatient && std::chrono::steady_clock::now() < end) {
+    timer.expires_after(std::chrono::milliseconds(10));
+    co_await timer.async_wait(use_awaitable);
+  }
+  finished_all = !still();
+  if (!finished_all) {
+    scheduler.stop(false);
+    for (int i = 0; i < 100 && still(); ++i) {  // for streams to be told that they end here
+      timer.expires_after(std::chrono::milliseconds(10));
+      co_await timer.async_wait(use_awaitable);
+    }
+  }
+  context.stop();
+}
+
+asio::awaitable<void> Server::Parts::wait_for_signals() {
+  asio::signal_set signals(context, SIGINT, SIGTERM);
+  while (true) {
+    co_await signals.async_wait(use_awaitable);
+    stop();
+  }
+}
+
+Server::Server(Engine& engine, ServerOptions options) : parts_(std::make_unique<Parts>(engine, std::move(options))) {}
+Server::~Server() = default;
+
+std::string Server::listen() { return parts_->http.listen(parts_->options.address); }
+
+bool Server::run() {
+  Parts& parts = *parts_;
+  std::thread stepping([&parts] {
+    parts.scheduler.run();
+    parts.scheduler_done = true;
+  });
+  asio::co_spawn(parts.context, parts.wait_for_signals(), asio::detached);
+  parts.context.run();
+  parts.scheduler.stop(false);
+  stepping.join();
+  parts.reading.join();
+  return parts.finished_all;
+}
+
+void Server::stop() {
+  asio::post(parts_->context, [this] { parts_->stop(); });
+}
+
+}  // namespace bitnet::server

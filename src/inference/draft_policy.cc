@@ -11,6 +11,8 @@ constexpr double hoped_slope = 0.04;  // what a draft costs at best: measured co
 constexpr double least_gain = 1.03;   // over decoding without drafts
 constexpr int steps_between_plain = 64;
 constexpr int first_patience = 32, most_patience = 512;
+constexpr int early_patience = 4;  // while a cost was measured less than `enough` times: the first step may pay for cold memory
+constexpr std::size_t enough = 3;
 constexpr double memory = 64;  // trials of one rate after which the older ones count half
 
 // Drafts of unknown origin, then by agreement of 2, 3, 4, 8 and 16 tokens: the rates before anything was seen.
@@ -99,8 +101,11 @@ std::size_t DraftPolicy::choose(const Draft& draft) {
     patience_ = first_patience;
     return best;
   }
-  if (best > 0 || hoped == 0 || ++refused_ < patience_) return 0;
-  refused_ = 0, patience_ = std::min(2 * patience_, most_patience);
+  if (best > 0 || hoped == 0) return 0;
+  const bool early = costs_.measured(hoped) < enough;
+  if (++refused_ < (early ? early_patience : patience_)) return 0;
+  refused_ = 0;
+  if (!early) patience_ = std::min(2 * patience_, most_patience);
   return hoped;
 }
 

@@ -24,6 +24,7 @@ class StepCosts {
   // The seconds of a step with `drafts` drafts over those of one without; between and beyond what was measured, a straight
   // line.
   double ratio(std::size_t drafts) const;
+  std::size_t measured(std::size_t drafts) const { return ratios_[drafts - 1].count(); }  // times, of the last few
 
  private:
   // The lower quartile of the last few values: what disturbs a measurement makes it longer, never shorter.

@@ -79,8 +79,8 @@ TEST(DraftPolicy, ComesNearTheBestFixedNumberOfDrafts) {
       StepCosts costs;
       DraftPolicy policy(costs);
       run(policy, world, random, 200);
-      // The noise alone makes a step a twentieth longer on average.
-      EXPECT_GT(run(policy, world, random, 2000).rate(), 0.87 * best_rate(world)) << "slope " << slope << ", " << probability;
+      // Noise makes a step a twentieth longer on average, and may spoil the measurement of one number of drafts for a while.
+      EXPECT_GT(run(policy, world, random, 2000).rate(), 0.82 * best_rate(world)) << "slope " << slope << ", " << probability;
     }
   }
 }
@@ -92,7 +92,7 @@ TEST(DraftPolicy, LosesNothingWhereDraftsNeverComeTrue) {
     StepCosts costs;
     DraftPolicy policy(costs);
     const Outcome outcome = run(policy, world, random, 3000);
-    EXPECT_LT(outcome.seconds, 3000 * 0.04 * 1.003) << "agreement of " << matched;
+    EXPECT_LT(outcome.seconds, 3000 * 0.04 * 1.005) << "agreement of " << matched;
     EXPECT_EQ(outcome.last_drafts, 0);
   }
 }
@@ -104,6 +104,16 @@ TEST(DraftPolicy, LosesLittleWhereBatchesCostTooMuch) {
   DraftPolicy policy(costs);
   run(policy, world, random, 100);
   EXPECT_GT(run(policy, world, random, 5000).rate(), 0.99 / 0.04);
+}
+
+TEST(DraftPolicy, DoesNotBelieveOneBadStep) {
+  std::mt19937 random(6);
+  StepCosts costs;
+  for (int i = 0; i < 3; ++i) costs.record(0, 0.04);
+  costs.record(7, 0.4);
+  DraftPolicy policy(costs);
+  run(policy, {line(0.1), 0.95}, random, 20);
+  EXPECT_GT(run(policy, {line(0.1), 0.95}, random, 20).drafted, 100);
 }
 
 TEST(DraftPolicy, FollowsCostsThatChange) {

@@ -3,15 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 
 #include "common/checked.h"
 #include "common/cpu_set.h"
 #include "common/error.h"
 #include "common/stopwatch.h"
 #include "common/thread_pool.h"
-#include "inference/pooling.h"
-#include "inference/prepare.h"
+#include "inference/engine_parts.h"
 #include "inference/speculation.h"
 #include "inference/transformer.h"
 #include "inference/vocabulary.h"
@@ -42,35 +40,6 @@ std::int64_t page_limit(std::uint64_t bytes, const KvShape& shape, std::int64_t 
 }
 
 }  // namespace
-
-struct Engine::Parts {
-  EngineOptions options;
-  const KernelTable* kernels = nullptr;
-  std::unique_ptr<ThreadPool> pool;
-  PreparedModel model;
-  std::unique_ptr<Transformer> transformer;
-  std::int64_t n_ctx = 0;
-  std::unique_ptr<KvPages> kv_pages;
-  ModelVocabulary vocabulary;
-  StepCosts step_costs;  // of these threads
-
-  // Again for every pool: what pays depends on its threads.
-  void measure_sparsity() {
-    std::vector<SparseSample> samples;
-    for (const PreparedLayer& layer : model.layers) {
-      const auto& gate_up = layer.gate_up.parts();
-      if (!layer.down_columns || !gate_up[1].is_ternary) continue;
-      samples.push_back({&gate_up[1].ternary, &layer.ffn_down.parts().front().ternary, &layer.down_columns.matrix});
-    }
-    model.sparse_limits = measure_sparse_limits(samples, *kernels, *pool);
-  }
-
-  void make_transformer() {
-    measure_sparsity();
-    step_costs = {};
-    transformer = std::make_unique<Transformer>(model, *kernels, *pool, std::min(options.chunk, n_ctx));
-  }
-};
 
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Engine::~Engine() = default;
@@ -195,7 +164,6 @@ void Engine::fork(const Session& from, Session& to) const {
   to.ids = from.ids;
 }
 
-
 LogitSet Engine::evaluate(Session& session, std::span<const TokenId> ids, const LogitQuery& query) {
   if (ids.empty()) fail(ErrorKind::usage, "there are no tokens to evaluate");
   const auto most = static_cast<std::size_t>(max_batch());
@@ -288,65 +256,6 @@ Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequ
   GenerationLimits limits{token_limit(request), request.stop, request.scores};
   if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
   return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
-}
-
-namespace {
-
-// A text on its way through the transformer; `row` and `rows` are its part of the batch.
-struct TextInWork {
-  std::size_t index;
-  std::int64_t tokens;
-  Session session;
-  PooledText pooled;
-  std::int64_t row = 0, rows = 0;
-
-  bool done() const { return session.cache->length() == tokens; }
-
-  // As many of the text's next ids as the batch has room for.
-  void add_to(std::vector<BatchToken>& batch, std::span<const TokenId> ids, std::int64_t most) {
-    const std::int64_t start = session.cache->length();
-    row = static_cast<std::int64_t>(batch.size()), rows = std::min(tokens - start, most - row);
-    session.cache->reserve(start + rows);
-    for (std::int64_t i = start; i < start + rows; ++i)
-      batch.push_back({ids[static_cast<std::size_t>(i)], session.cache.get(), i});
-  }
-
-  void take_from(Transformer& transformer) {
-    const std::int64_t start = session.cache->length();
-    for (std::int64_t i = 0; i < rows; ++i) {
-      if (pooled.wants(start + i)) pooled.add(transformer.hidden(row + i, 1));
-    }
-    session.cache->set_length(start + rows);
-  }
-};
-
-}  // namespace
-
-void Engine::embed(std::span<const std::vector<TokenId>> texts, const EmbedOptions& options, const EmbeddingSink& sink) {
-  for (std::size_t i = 0; i < texts.size(); ++i) check_ids(texts[i], fmt::format("text {}", i + 1));
-  const Pooling asked = options.pooling == Pooling::none ? config().pooling : options.pooling;
-  const Pooling pooling = asked == Pooling::none ? Pooling::last : asked;
-  constexpr std::size_t together = 16;  // texts in a batch: each takes whole chunks of 64 positions of cache
-  Transformer& transformer = *parts_->transformer;
-  std::deque<TextInWork> work;  // of which a batch that is full leaves the last one unfinished
-  std::vector<BatchToken> batch;
-  for (std::size_t next = 0; next < texts.size() || !work.empty();) {
-    if (options.cancel != nullptr && *options.cancel) return;
-    batch.clear();
-    for (std::size_t i = 0; static_cast<std::int64_t>(batch.size()) < transformer.max_tokens(); ++i) {
-      if (i == work.size()) {
-        if (next == texts.size() || i == together) break;
-        const auto tokens = static_cast<std::int64_t>(texts[next].size());
-        work.push_back({next++, tokens, new_session(), PooledText(pooling, tokens)});
-      }
-      work[i].add_to(batch, texts[work[i].index], transformer.max_tokens());
-    }
-    transformer.forward(batch);
-    for (TextInWork& text : work) text.take_from(transformer);
-    for (; !work.empty() && work.front().done(); work.pop_front()) {
-      sink(work.front().index, work.front().pooled.finish(options.normalise));
-    }
-  }
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way. Scores of the

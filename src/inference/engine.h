@@ -152,7 +152,8 @@ class Engine {
   // Calls body(i) once for every i < count, on the engine's threads; rethrows the first exception.
   void each(std::int64_t count, const std::function<void(std::int64_t i)>& body);
 
-  // Makes `to`, a session of this engine, hold the ids of `from` and share its pages; nothing is copied before one of them goes on.
+  // Makes `to`, a session of this engine, hold the ids of `from` and share its pages; nothing is copied before one of them goes
+  // on.
   void fork(const Session& from, Session& to) const;
 
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.

@@ -30,7 +30,7 @@ Admission Scheduler::submit(SequenceRequest request, SequenceEvents events) {
   auto sequence = std::make_unique<Sequence>(engine_, std::move(request), std::move(events));
   const std::lock_guard lock(mutex_);
   const std::int64_t ahead = status_.waiting + static_cast<std::int64_t>(inbox_.size());
-  const bool full = ahead >= options_.most_waiting && status_.running + ahead >= options_.most_running;
+  const bool full = status_.running + ahead >= options_.most_running + options_.most_waiting;
   if (full || stopping_) {
     ++status_.refused;
     const double all = seconds(work_);

@@ -74,7 +74,7 @@ std::string part_path(std::string_view prefix, std::size_t part, std::size_t cou
 
 std::vector<GgufFile> open_parts(const std::string& path) {
   std::vector<GgufFile> parts;
-  parts.push_back(GgufFile::open_part(path));
+  parts.push_back(GgufFile::open(path));
   const std::uint64_t count = parts.front().find_unsigned(count_key).value_or(1);
   if (count <= 1) return parts;
   if (count > max_parts) bad(parts.front(), fmt::format("{} is {}, at most {} are allowed", count_key, count, max_parts));
@@ -83,7 +83,7 @@ std::vector<GgufFile> open_parts(const std::string& path) {
   if (!path.ends_with(end)) bad(parts.front(), fmt::format("is the first of {} parts, its name must end with {}", count, end));
   const std::string prefix = path.substr(0, path.size() - end.size());
   for (std::size_t i = 1; i < count; ++i) {
-    parts.push_back(GgufFile::open_part(part_path(prefix, i, count)));
+    parts.push_back(GgufFile::open(part_path(prefix, i, count)));
     check_part(parts.back(), i, count);
   }
   check_tensors(parts);

@@ -255,15 +255,6 @@ std::string_view name_of(GgufType type) {
 }
 
 GgufFile GgufFile::open(const std::string& path) {
-  GgufFile file = open_part(path);
-  if (const auto parts = file.find_unsigned("split.count"); parts && *parts > 1) {
-    fail(ErrorKind::unsupported, "{}: split.count is {}: models in several files are not supported", printable(path, 512),
-         *parts);
-  }
-  return file;
-}
-
-GgufFile GgufFile::open_part(const std::string& path) {
   GgufFile file(MappedFile::open(path));
   file.read();
   return file;

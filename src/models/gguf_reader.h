@@ -52,8 +52,6 @@ class GgufFile {
  public:
   // Of a split file, this part alone. Throws Error: not_found, io, bad_model with file, place, field, fact and bound.
   static GgufFile open(const std::string& path);
-  // The same for a file that may be one part of several: it has the tensors of that part alone.
-  static GgufFile open_part(const std::string& path);
 
   const std::string& path() const { return map_.path(); }
   const MappedFile& map() const { return map_; }

@@ -77,7 +77,9 @@ GenerateResult alone(Engine& engine, const SequenceRequest& request) {
     const auto ids = generation.history().subspan(session.ids.size());
     generation.put(engine.evaluate(session, ids, generation.query()), {});
   }
-  return {generation.text(), {generation.drawn().begin(), generation.drawn().end()}, generation.reason(), {}, generation.scores(), {}};
+  return {generation.text(),   {generation.drawn().begin(), generation.drawn().end()},
+          generation.reason(), {},
+          generation.scores(), {}};
 }
 
 void expect_same(const Seen& seen, const GenerateResult& expected, std::size_t i) {

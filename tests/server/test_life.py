@@ -51,7 +51,7 @@ def test_a_full_queue_is_refused_at_once(start):
 
 def test_sigterm_lets_running_requests_finish(start):
     server = start("--parallel", 4)
-    fields = [{"prompt": f"text {i}", "max_tokens": 60 + i, "seed": i, "ignore_eos": True} for i in range(8)]
+    fields = [{"prompt": f"text {i}", "max_tokens": 1500 + i, "seed": i, "ignore_eos": True} for i in range(8)]
     expected = [server.post("/v1/completions", **f)["choices"][0]["text"] for f in fields]
     texts = [None] * len(fields)
 

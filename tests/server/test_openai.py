@@ -62,7 +62,7 @@ def test_echo_gives_the_scores_of_the_prompt(server, model, tmp_path):
     numpy = pytest.importorskip("numpy")
     path = tmp_path / "logits.npy"
     ids = alone(model, "Once upon", 1, 0)["prompt_ids"]
-    subprocess.run([PROGRAM, "logits", "-m", model, "--ids", ",".join(map(str, ids)), "-o", path], check=True, timeout=60, capture_output=True)
+    subprocess.run([PROGRAM, "logits", "--kv", "f16", "-m", model, "--ids", ",".join(map(str, ids)), "--out", path], check=True, timeout=60, capture_output=True)
     logits = numpy.load(path).astype(numpy.float64)
     scores = logits - numpy.log(numpy.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True)) - logits.max(1, keepdims=True)
     expected = [scores[i, ids[i + 1]] for i in range(len(ids) - 1)] + [scores[-1].max()]

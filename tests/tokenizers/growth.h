@@ -23,11 +23,11 @@ double seconds(const Body& body) {
   return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 }
 
-// Time on `bytes` of `part` over time on half of them. Each is the fastest of some runs, and there are more runs while the ratio
+// Time on 1 MB of `part` over time on half of it. Each is the fastest of some runs, and there are more runs while the ratio
 // looks too high: what else runs on the machine only ever adds time.
 template <class Body>
-double growth(std::string_view part, const Body& body, std::size_t bytes = 1'000'000) {
-  const std::string half = repeated(part, bytes / 2), whole = repeated(part, bytes);
+double growth(std::string_view part, const Body& body) {
+  const std::string half = repeated(part, 500'000), whole = repeated(part, 1'000'000);
   double of_half = std::numeric_limits<double>::max(), of_whole = of_half;
   for (int run = 0; run < 40 && (run < 2 || of_whole > 2.2 * of_half); ++run) {
     of_half = std::min(of_half, seconds([&] { body(half); }));

@@ -1,0 +1,46 @@
+// Engine::Parts: what an engine holds, for the files that implement it.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "common/thread_pool.h"
+#include "inference/engine.h"
+#include "inference/prepare.h"
+#include "inference/speculation.h"
+#include "inference/transformer.h"
+#include "inference/vocabulary.h"
+
+namespace bitnet {
+
+struct Engine::Parts {
+  EngineOptions options;
+  const KernelTable* kernels = nullptr;
+  std::unique_ptr<ThreadPool> pool;
+  PreparedModel model;
+  std::unique_ptr<Transformer> transformer;
+  std::int64_t n_ctx = 0;
+  std::unique_ptr<KvPages> kv_pages;
+  ModelVocabulary vocabulary;
+  StepCosts step_costs;  // of these threads
+
+  // Again for every pool: what pays depends on its threads.
+  void measure_sparsity() {
+    std::vector<SparseSample> samples;
+    for (const PreparedLayer& layer : model.layers) {
+      const auto& gate_up = layer.gate_up.parts();
+      if (!layer.down_columns || !gate_up[1].is_ternary) continue;
+      samples.push_back({&gate_up[1].ternary, &layer.ffn_down.parts().front().ternary, &layer.down_columns.matrix});
+    }
+    model.sparse_limits = measure_sparse_limits(samples, *kernels, *pool);
+  }
+
+  void make_transformer() {
+    measure_sparsity();
+    step_costs = {};
+    transformer = std::make_unique<Transformer>(model, *kernels, *pool, std::min(options.chunk, n_ctx));
+  }
+};
+
+}  // namespace bitnet

@@ -22,6 +22,7 @@ CommandBody add_perplexity(CLI::App& command);
 CommandBody add_split(CLI::App& command);
 CommandBody add_merge(CLI::App& command);
 CommandBody add_embed(CLI::App& command);
+CommandBody add_batch(CLI::App& command);
 CommandBody add_serve(CLI::App& command);
 CommandBody add_bench(CLI::App& command);
 CommandBody add_doctor(CLI::App& command);

@@ -20,10 +20,11 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 16> commands = {{
+constexpr std::array<CommandRow, 17> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"serve", "Answer requests over HTTP, as OpenAI's API does", add_serve},
+    {"batch", "Answer a file of requests", add_batch},
     {"inspect", "Say what a model file holds, without loading it", add_inspect},
     {"tokenize", "Turn text into token ids", add_tokenize},
     {"detokenize", "Turn token ids into text", add_detokenize},

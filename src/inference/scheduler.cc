@@ -54,6 +54,14 @@ void Scheduler::cancel(std::uint64_t ticket) {
   news_.notify_one();
 }
 
+bool Scheduler::call(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return false;
+  calls_.push_back(std::move(work));
+  news_.notify_one();
+  return true;
+}
+
 void Scheduler::stop(bool drain) {
   const std::lock_guard lock(mutex_);
   stopping_ = true, draining_ = drain;
@@ -75,6 +83,7 @@ double Scheduler::seconds(const Work& work) const {
 }
 
 bool Scheduler::step() {
+  run_calls();
   take_news();
   end_what_must();
   settle();
@@ -90,10 +99,11 @@ void Scheduler::run() {
     const bool more = step();
     std::unique_lock lock(mutex_);
     if (stopping_ && !draining_) break;
-    if (more || !inbox_.empty() || !cancels_.empty()) continue;
+    if (more || has_news()) continue;
     if (stopping_) return;
-    news_.wait(lock, [&] { return stopping_ || !inbox_.empty() || !cancels_.empty(); });
+    news_.wait(lock, [&] { return stopping_ || has_news(); });
   }
+  run_calls();  // what was promised
   take_news();
   for (Sequences* sequences : {&running_, &waiting_}) {
     for (const auto& sequence : *sequences) finish(*sequence, FinishReason::cancelled);
@@ -106,6 +116,17 @@ void Scheduler::insert(Sequences& sequences, std::unique_ptr<Sequence> sequence)
   const auto place = std::upper_bound(sequences.begin(), sequences.end(), sequence,
                                       [](const auto& a, const auto& b) { return a->before(*b); });
   sequences.insert(place, std::move(sequence));
+}
+
+bool Scheduler::has_news() const { return !inbox_.empty() || !cancels_.empty() || !calls_.empty(); }
+
+void Scheduler::run_calls() {
+  std::vector<std::function<void()>> calls;
+  {
+    const std::lock_guard lock(mutex_);
+    calls.swap(calls_);
+  }
+  for (const auto& call : calls) call();
 }
 
 void Scheduler::take_news() {

@@ -71,6 +71,9 @@ class Scheduler {
   Admission submit(SequenceRequest request, SequenceEvents events);
   // The sequence ends with FinishReason::cancelled before the next step; nothing when it has ended already.
   void cancel(std::uint64_t ticket);
+  // Runs `work`, which must not throw, on the stepping thread between two steps: for other uses of the engine. Sequences wait
+  // meanwhile. False, without running it, once stopped.
+  bool call(std::function<void()> work);
 
   // Runs one batch; false when there is nothing to do.
   bool step();
@@ -100,6 +103,8 @@ class Scheduler {
   };
 
   void take_news();
+  void run_calls();
+  bool has_news() const;
   void end_what_must();
   void admit();
   bool start(Sequence& sequence);
@@ -126,6 +131,7 @@ class Scheduler {
   std::condition_variable news_;
   Sequences inbox_;
   std::vector<std::uint64_t> cancels_;
+  std::vector<std::function<void()>> calls_;
   std::uint64_t next_ticket_ = 1;
   bool stopping_ = false, draining_ = false;
   SchedulerStatus status_;

@@ -58,8 +58,7 @@ SequenceEvents CompletionJob::events(std::size_t index) {
 void CompletionJob::push(CompletionEvent event) {
   {
     const std::lock_guard lock(mutex_);
-    if (abandoned_) return;
-    events_.push_back(std::move(event));
+    if (!abandoned_) events_.push_back(std::move(event));
   }
   if (wake_) wake_();
 }

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "common/stopwatch.h"
+#include "server/bell.h"
 #include "server/completion_job.h"
 #include "server/json_fields.h"
 #include "server/routes.h"
@@ -16,32 +17,6 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::use_awaitable;
-
-// What a handler waits on for events that come from other threads.
-class Bell : public std::enable_shared_from_this<Bell> {
- public:
-  explicit Bell(asio::io_context& context) : context_(context), timer_(context) {}
-
-  // From any thread.
-  void ring() {
-    asio::post(context_, [self = shared_from_this()] { self->rung_ = true, self->timer_.cancel(); });
-  }
-
-  // False when `limit` passed without a ring.
-  asio::awaitable<bool> wait(std::chrono::milliseconds limit) {
-    if (!rung_) {
-      boost::system::error_code ignored;
-      timer_.expires_after(limit);
-      co_await timer_.async_wait(asio::redirect_error(use_awaitable, ignored));
-    }
-    co_return std::exchange(rung_, false);
-  }
-
- private:
-  asio::io_context& context_;
-  asio::steady_timer timer_;
-  bool rung_ = false;
-};
 
 // Runs on the reading thread, so that a long prompt holds up nobody's stream.
 asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, bool chat) {

@@ -7,11 +7,13 @@
 namespace bitnet::server {
 namespace {
 
-constexpr std::array<Route, 21> table = {{
+constexpr std::array<Route, 23> table = {{
     {"POST", "/v1/chat/completions", chat_completions, false},
     {"POST", "/chat/completions", chat_completions, false},
     {"POST", "/v1/completions", text_completions, false},
     {"POST", "/completions", text_completions, false},
+    {"POST", "/v1/embeddings", embeddings, false},
+    {"POST", "/embeddings", embeddings, false},
     {"GET", "/v1/models", list_models, false},
     {"GET", "/models", list_models, false},
     {"GET", "/v1/models/", one_model, false},

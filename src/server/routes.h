@@ -40,6 +40,7 @@ std::span<const Route> routes();
 // The handlers, by file.
 boost::asio::awaitable<void> chat_completions(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> text_completions(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> list_models(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> one_model(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange);

@@ -178,6 +178,8 @@ TEST_F(SchedulerTest, RandomCancellationsLeaveNoPageBehindAndDisturbNobody) {
   }
 }
 
+std::vector<TokenId> alone_ids(Engine& engine, const SequenceRequest& request) { return alone(engine, request).ids; }
+
 SequenceRequest plain(std::size_t prompt, std::int64_t tokens, TokenId id = 5) {
   SequenceRequest request;
   request.generate.prompt.assign(prompt, id);
@@ -332,6 +334,30 @@ TEST_F(SchedulerTest, ThreadsSubmitCancelAndStopWhileItRuns) {
   }
   Seen late;
   EXPECT_EQ(scheduler.submit(plain(3, 3), late.events()).ticket, 0u);
+}
+
+TEST_F(SchedulerTest, OtherUsesOfTheEngineRunBetweenSteps) {
+  const auto engine = open();
+  Scheduler scheduler(*engine, {.most_running = 2});
+  const std::vector<TokenId> ids = {1, 2, 3};
+  Session session = engine->new_session();
+  const LogitSet alone = engine->evaluate(session, ids);
+  const std::vector<float> expected(alone.values.begin(), alone.values.end());
+  Seen seen;
+  scheduler.submit(plain(10, 50), seen.events());
+  scheduler.step();
+  std::vector<float> found;
+  EXPECT_TRUE(scheduler.call([&] {
+    Session between = engine->new_session();
+    const LogitSet logits = engine->evaluate(between, ids);
+    found.assign(logits.values.begin(), logits.values.end());
+  }));
+  while (scheduler.step()) {
+  }
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(seen.ids, alone_ids(*engine, plain(10, 50)));
+  scheduler.stop(true);
+  EXPECT_FALSE(scheduler.call([] { FAIL(); }));
 }
 
 TEST_F(SchedulerTest, StoppingWithoutDrainingEndsAllAtOnce) {

@@ -1,6 +1,8 @@
 """Do answers have the shapes of OpenAI's API, and the text that the program alone gives?"""
+import base64
 import json
 import math
+import struct
 import subprocess
 import threading
 
@@ -124,6 +126,30 @@ def test_many_at_once_are_as_alone(server):
         thread.join()
     assert texts == expected
     assert server.metric("bitnet_sequences_running") == 0
+
+
+def test_embeddings_are_those_of_embed(server, model):
+    texts = ["first text", "a second, longer text " * 5]
+    floats = server.post("/v1/embeddings", input=texts)
+    command = [PROGRAM, "embed", "-m", model, "-t", "1", *texts]
+    expected = [json.loads(line) for line in subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.splitlines()]
+    assert [d["index"] for d in floats["data"]] == [0, 1]
+    for found, wanted in zip(floats["data"], expected):
+        assert all(abs(a - b) < 1e-6 for a, b in zip(found["embedding"], wanted["embedding"], strict=True))
+    assert floats["usage"]["prompt_tokens"] == sum(e["tokens"] for e in expected)
+    coded = server.post("/v1/embeddings", input=texts[0], encoding_format="base64")["data"][0]["embedding"]
+    unpacked = struct.unpack(f"<{len(expected[0]['embedding'])}f", base64.b64decode(coded))
+    assert all(abs(a - b) < 1e-6 for a, b in zip(unpacked, expected[0]["embedding"]))
+    ids = server.post("/tokenize", content=texts[0], add_special=True)["tokens"]
+    assert server.post("/v1/embeddings", input=ids)["data"] == floats["data"][:1]
+    short = server.post("/v1/embeddings", input=ids, dimensions=8)["data"][0]["embedding"]
+    assert len(short) == 8 and abs(sum(x * x for x in short) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("field,value", [("input", None), ("input", []), ("input", [[]]), ("input", 5), ("input", [-1]), ("input", ["a"] * 2049),
+                                         ("encoding_format", "hex"), ("dimensions", 0), ("dimensions", 10**6)])
+def test_a_wrong_embedding_field_is_named(server, field, value):
+    assert server.refusal(400, "/v1/embeddings", {"input": "a"} | {field: value})["param"] == field
 
 
 def test_models(server):

@@ -8,10 +8,24 @@ import struct
 import numpy as np
 
 ALIGNMENT = 32
-GGML_TYPE = {"F32": 0, "F16": 1, "Q8_0": 8, "Q6_K": 14, "TQ1_0": 34, "TQ2_0": 35, "I2_S": 36}
+GGML_TYPE = {"F32": 0, "F16": 1, "Q8_0": 8, "Q6_K": 14, "TQ1_0": 34, "TQ2_0": 35, "I2_S": 36, "TL1": 38, "TL2": 39, "Q2_0": 42,
+             "Q2_0_G128": 42, "IQ1_BN": 134, "IQ2_BN": 135, "PQ2_0": 142, "PTQ1_0": 143, "IQ2_BN_R4": 335}
 FILE_TYPE = {"F16": 1, "TQ1_0": 36, "TQ2_0": 37, "I2_S": 40}
-BLOCKS = {"F32": (1, 4, 0), "F16": (1, 2, 0), "Q8_0": (32, 34, 0), "Q6_K": (256, 210, 0), "TQ1_0": (256, 54, 0), "TQ2_0": (256, 66, 0),
-          "I2_S": (4, 1, 32)}  # elements of a block, its bytes, bytes behind the last
+# Elements of a block, its bytes, bytes behind the last of the tensor, bytes before the first of each row.
+BLOCKS = {"F32": (1, 4, 0, 0), "F16": (1, 2, 0, 0), "Q8_0": (32, 34, 0, 0), "Q6_K": (256, 210, 0, 0), "TQ1_0": (256, 54, 0, 0),
+          "TQ2_0": (256, 66, 0, 0), "I2_S": (4, 1, 32, 0), "TL1": (4, 1, 32, 0), "Q2_0": (64, 18, 0, 0), "Q2_0_G128": (128, 34, 0, 0),
+          "IQ1_BN": (64, 13, 0, 2), "IQ2_BN": (64, 16, 0, 4), "PQ2_0": (128, 34, 0, 0), "PTQ1_0": (128, 28, 0, 0),
+          "IQ2_BN_R4": (64, 16, 0, 4)}
+
+
+def tensor_bytes(kind, shape):
+    elements = int(np.prod(shape))
+    rows = elements // shape[-1]
+    if kind == "TL2":  # docs/formats.md
+        codes = (shape[-1] - 256) * rows // 3 * 5 // 8 + 256 * rows // 2 * 4 // 8
+        return codes + -codes % 32 + 32
+    block, block_bytes, tail, head = BLOCKS[kind]
+    return elements // block * block_bytes + rows * head + tail
 
 
 class Tensor:
@@ -19,8 +33,7 @@ class Tensor:
 
     def __init__(self, name, shape, kind, chunks):
         self.name, self.shape, self.kind, self.chunks = name, shape, kind, chunks
-        block, block_bytes, tail = BLOCKS[kind]
-        self.bytes = int(np.prod(shape)) // block * block_bytes + tail
+        self.bytes = tensor_bytes(kind, shape)
 
 
 def encoded_string(text):

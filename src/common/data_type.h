@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace bitnet {
@@ -22,23 +24,39 @@ enum class DataType : std::uint8_t {
   q4_k,
   q5_k,
   q6_k,  // dense block formats
+  iq1_bn,
+  iq2_bn,
+  iq2_bn_r4,  // ternary, one scale per row
+  q2_0,
+  q2_0_g128,
+  pq2_0,
+  ptq1_0,  // ternary, one scale per 64 (Q2_0) or 128 weights
+  tl1,
+  tl2,  // ternary, one scale per tensor, in tiles that a kernel configuration defines
 };
 
 struct DataTypeInfo {
   DataType type;
   std::string_view name;  // as users write it: "I2_S"
-  std::uint32_t ggml_id;  // the id in a GGUF file
-  std::int64_t block;     // weights per block; a row holds whole blocks, for I2_S the whole tensor does
+  std::uint32_t ggml_id;  // the id in a GGUF file; Q2_0 and Q2_0_G128 share one, and so do TL2 and MXFP4, which we do not read
+  std::int64_t block;     // weights per block; a row holds whole blocks, for I2_S and TL1 the whole tensor does
   std::int64_t block_bytes;
+  std::int64_t head_bytes;  // before the blocks of every row
   std::int64_t tail_bytes;  // once per tensor, after all rows
   bool ternary;
+  bool rows_apart;  // a row lies by itself: it can be decoded without the others
 };
 
+std::span<const DataTypeInfo> data_types();  // in the order of DataType
 const DataTypeInfo& info(DataType type);
-std::optional<DataType> data_type_from_ggml(std::uint32_t ggml_id);
+std::optional<DataType> data_type_from_ggml(std::uint32_t ggml_id);  // of a shared id the first: Q2_0, TL2
+std::optional<DataType> data_type_from_name(std::string_view name);  // capital letters or small ones
 
-// Bytes of a tensor of `elements` weights whose rows hold `cols`; nullopt when rows (I2_S: the tensor) are not whole blocks or
-// the size does not fit 64 bits.
+// Bytes of a tensor of `elements` weights whose rows hold `cols`; nullopt when the type cannot hold the shape (whole_units says
+// what it wants) or the size does not fit 64 bits.
 std::optional<std::uint64_t> data_bytes(DataType type, std::uint64_t elements, std::uint64_t cols);
+
+// What a shape must be whole numbers of: "rows of whole blocks of 256 weights".
+std::string whole_units(DataType type);
 
 }  // namespace bitnet

@@ -22,11 +22,19 @@ struct Shape {
   bool operator==(const Shape&) const = default;
 };
 
+// How TL1 and TL2 cut a matrix into tiles; bitnet.cpp's kernel configuration names them bm, bk and bmm. Zeros where it is not
+// known, and for every other type.
+struct Tiling {
+  std::int64_t block_rows = 0, block_cols = 0, strip_rows = 0;
+  bool operator==(const Tiling&) const = default;
+};
+
 // A tensor somebody else owns: `bytes` is exactly what `type` and `shape` need.
 struct TensorView {
   DataType type = DataType::f32;
   Shape shape;
   std::span<const std::byte> bytes;
+  Tiling tiling = {};
 };
 
 }  // namespace bitnet

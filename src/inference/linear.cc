@@ -18,8 +18,10 @@ std::uint64_t Linear::bytes() const {
 
 void Linear::add(const WeightTensor& weight, ThreadPool& pool, std::vector<float> input_norm) {
   const std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
-  // Scales within a row are those of models that were not trained with int8 activations.
-  if (scales && (scales->per == ScalePer::tensor || scales->per == ScalePer::row)) {
+  // Types with scales within a row come from models that were not trained with int8 activations, unless the scales say that
+  // one for the tensor would have done.
+  const bool one_a_row = scales && scales->per == ScalePer::row && stored_per(weight.view.type) == ScalePer::row;
+  if (scales && (scales->per == ScalePer::tensor || one_a_row)) {
     add_ternary(weight, scales->values, pool);
   } else {
     add_dense(weight, pool);

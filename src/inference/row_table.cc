@@ -16,9 +16,10 @@ constexpr std::int64_t block_bytes =
 
 RowTable::RowTable(const WeightTensor& weight, const MappedFile& file, ThreadPool& pool, std::uint64_t largest_copy)
     : type_(weight.view.type), rows_(weight.view.shape.rows()), cols_(weight.view.shape.cols()) {
-  // A ternary tensor of I2_S has no rows that can be decoded alone.
-  if (type_ == DataType::i2_s)
-    fail(ErrorKind::unsupported, "tensor '{}' is I2_S, an embedding or head cannot be", printable(weight.name));
+  if (!info(type_).rows_apart) {
+    fail(ErrorKind::unsupported, "tensor '{}' is {}, whose rows do not lie apart: an embedding or head cannot be",
+         printable(weight.name), info(type_).name);
+  }
   if (weight.scale != 1.0f)
     fail(ErrorKind::unsupported, "tensor '{}' is dense and has a scale of its own", printable(weight.name));
   const std::span<const std::byte> bytes = weight.view.bytes;

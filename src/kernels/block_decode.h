@@ -157,11 +157,54 @@ inline void decode_tq2_0(Bytes p,
   }
 }
 
+template <int block>
+inline void decode_q2_0(Bytes p, float* y) {  // half d, bytes[block / 4] of four weights, low bits first: d * (q - 1)
+  const float d = block_half(load_u16(p));
+  for (int i = 0; i < block; ++i) y[i] = static_cast<float>((p[2 + i / 4] >> (2 * (i % 4)) & 3) - 1) * d;
+}
+
+inline void decode_ptq1_0(Bytes p, float* y) {  // base 3: bytes[16] of 5 trits, bytes[8] of 5, bytes[2] of 4, half d
+  const float d = block_half(load_u16(p + 26));
+  for (int n = 0; n < 5; ++n) {
+    for (int m = 0; m < 16; ++m) y[16 * n + m] = static_cast<float>(trit(p[m], n) - 1) * d;
+    for (int m = 0; m < 8; ++m) y[80 + 8 * n + m] = static_cast<float>(trit(p[16 + m], n) - 1) * d;
+  }
+  for (int n = 0; n < 4; ++n) {
+    for (int m = 0; m < 2; ++m) y[120 + 2 * n + m] = static_cast<float>(trit(p[24 + m], n) - 1) * d;
+  }
+}
+
+// Rows that begin with their scale; n is the whole row.
+inline void decode_iq1_bn_row(Bytes p, std::int64_t n, float* y) {  // half d, blocks of 64 in 13 bytes
+  const float d = block_half(load_u16(p));
+  p += 2;
+  for (std::int64_t i = 0; i < n;
+       i += 64, p += 13, y += 64) {  // of 16 weights 15 in three bytes, last trit on top, the 16th in p[12]
+    for (int group = 0; group < 4; ++group) {
+      for (int j = 0; j < 15; ++j) y[16 * group + j] = static_cast<float>(trit(p[3 * group + j / 5], 4 - j % 5) - 1) * d;
+      y[16 * group + 15] = static_cast<float>(trit(p[12], 4 - group) - 1) * d;
+    }
+  }
+}
+
+inline void decode_iq2_bn_row(Bytes p, std::int64_t n,
+                              float* y) {  // float d, blocks of 64 in 16 bytes: weight j is bits 2 * (j / 16) of byte j % 16
+  float d;
+  decode_f32(p, &d);
+  p += 4;
+  for (std::int64_t i = 0; i < n; i += 64, p += 16, y += 64) {
+    for (int plane = 0; plane < 4; ++plane) {
+      for (int m = 0; m < 16; ++m) y[16 * plane + m] = static_cast<float>((p[m] >> (2 * plane) & 3) - 1) * d;
+    }
+  }
+}
+
 template <void decode_block(Bytes, float*), int block, int block_bytes>
 void decode_blocks(Bytes p, std::int64_t n, float* y) {
   for (std::int64_t i = 0; i < n; i += block, p += block_bytes) decode_block(p, y + i);
 }
 
+// n weights from the start of a row of a type whose rows lie apart.
 inline void decode_row(DataType type, const std::byte* blocks, std::int64_t n, float* y) {
   const auto p = reinterpret_cast<Bytes>(blocks);
   switch (type) {
@@ -191,8 +234,22 @@ inline void decode_row(DataType type, const std::byte* blocks, std::int64_t n, f
       return decode_blocks<decode_tq1_0, 256, 54>(p, n, y);
     case DataType::tq2_0:
       return decode_blocks<decode_tq2_0, 256, 66>(p, n, y);
+    case DataType::iq1_bn:
+      return decode_iq1_bn_row(p, n, y);
+    case DataType::iq2_bn:
+      return decode_iq2_bn_row(p, n, y);
+    case DataType::q2_0:
+      return decode_blocks<decode_q2_0<64>, 64, 18>(p, n, y);
+    case DataType::q2_0_g128:
+    case DataType::pq2_0:
+      return decode_blocks<decode_q2_0<128>, 128, 34>(p, n, y);
+    case DataType::ptq1_0:
+      return decode_blocks<decode_ptq1_0, 128, 28>(p, n, y);
     case DataType::i2_s:
-      return;  // its scale lies behind the whole tensor, so no row of it can be decoded alone
+    case DataType::iq2_bn_r4:
+    case DataType::tl1:
+    case DataType::tl2:
+      return;  // no row of them lies apart
   }
 }
 

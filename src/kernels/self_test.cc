@@ -152,9 +152,8 @@ bool combination_agrees(const KernelTable& table) {
 }
 
 // Random blocks whose half-precision scales are finite: the two bytes at each given place.
-std::vector<std::byte> random_blocks(DataType type, std::int64_t weights, Random& random) {
-  const DataTypeInfo& t = info(type);
-  std::vector<std::byte> blocks(static_cast<std::size_t>(weights / t.block * t.block_bytes));
+std::vector<std::byte> random_blocks(DataType type, std::int64_t rows, std::int64_t cols, Random& random) {
+  std::vector<std::byte> blocks(*data_bytes(type, static_cast<std::uint64_t>(rows * cols), static_cast<std::uint64_t>(cols)));
   for (auto& b : blocks) b = static_cast<std::byte>(random.below(256));
   if (type == DataType::f32) {
     for (std::size_t i = 3; i < blocks.size(); i += 4) blocks[i] = static_cast<std::byte>(0x3e | random.below(2) << 7);
@@ -167,14 +166,14 @@ std::vector<std::byte> random_blocks(DataType type, std::int64_t weights, Random
 
 bool dense_agrees(const KernelTable& table) {
   bool same = true;
-  for (int type = 0; type <= static_cast<int>(DataType::q6_k); ++type) {
-    const auto data_type = static_cast<DataType>(type);
-    if (data_type == DataType::i2_s) continue;
-    const bool any_cols = info(data_type).block == 1;
+  for (const DataTypeInfo& type : data_types()) {
+    if (!type.rows_apart) continue;
+    const DataType data_type = type.type;
+    const bool any_cols = type.block == 1;
     for (const std::int64_t tokens : {1, 2, 5}) {
-      Random random(static_cast<std::uint64_t>(type * 10 + tokens));
+      Random random(static_cast<std::uint64_t>(static_cast<int>(data_type) * 10 + tokens));
       const std::int64_t rows = 5, cols = any_cols ? 100 : 512;
-      const auto blocks = random_blocks(data_type, rows * cols, random);
+      const auto blocks = random_blocks(data_type, rows, cols, random);
       const std::vector<float> x = random.reals(tokens * cols);
       const std::int64_t row_bytes = static_cast<std::int64_t>(blocks.size()) / rows;
       same = same && agrees(table, [&](const KernelTable& t) {

@@ -7,6 +7,7 @@
 #include "common/checked.h"
 #include "common/cursor.h"
 #include "common/utf8.h"
+#include "models/gguf_tensor_types.h"
 
 namespace bitnet {
 namespace {
@@ -137,38 +138,6 @@ GgufValue read_value(Cursor& in, std::string_view key) {
   return {type, read_array(in, key)};
 }
 
-// Names of type ids that GGUF files in circulation use and this build does not read (llama.cpp and its forks).
-std::string_view foreign_type(std::uint32_t id) {
-  struct Named {
-    std::uint32_t id;
-    std::string_view name;
-  };
-  static constexpr Named named[] = {
-      {4, "Q4_2"},     {5, "Q4_3"},          {9, "Q8_1"},      {10, "Q2_K"},     {11, "Q3_K"},     {15, "Q8_K"},
-      {16, "IQ2_XXS"}, {17, "IQ2_XS"},       {18, "IQ3_XXS"},  {19, "IQ1_S"},    {20, "IQ4_NL"},   {21, "IQ3_S"},
-      {22, "IQ2_S"},   {23, "IQ4_XS"},       {24, "I8"},       {25, "I16"},      {26, "I32"},      {27, "I64"},
-      {28, "F64"},     {29, "IQ1_M"},        {31, "Q4_0_4_4"}, {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}, {37, "I8_S"},
-      {38, "TL1"},     {39, "MXFP4 or TL2"}, {42, "Q2_0"},     {134, "IQ1_BN"},  {135, "IQ2_BN"},  {142, "PQ2_0"},
-      {143, "PTQ1_0"}, {335, "IQ2_BN_R4"},
-  };
-  for (const Named& type : named) {
-    if (type.id == id) return type.name;
-  }
-  return "unknown";
-}
-
-DataType read_data_type(Cursor& in, std::string_view tensor) {
-  const auto id = in.number<std::uint32_t>("tensor type");
-  if (const std::optional<DataType> type = data_type_from_ggml(id)) return *type;
-  std::string supported;
-  for (std::uint32_t known = 0; known < 256; ++known) {
-    if (const auto type = data_type_from_ggml(known)) {
-      supported += fmt::format("{}{}", supported.empty() ? "" : ", ", info(*type).name);
-    }
-  }
-  in.fail("tensor '{}' has type {} ({}), supported are {}", printable(tensor), id, foreign_type(id), supported);
-}
-
 Shape read_shape(Cursor& in, std::string_view tensor) {
   const auto count = in.number<std::uint32_t>("dimension count");
   if (count < 1 || count > max_dims) {
@@ -192,22 +161,14 @@ Shape read_shape(Cursor& in, std::string_view tensor) {
 }
 
 // Everything of a tensor but the place of its bytes; `offset` is relative to the data section for now.
-GgufTensor read_tensor_entry(Cursor& in, std::uint64_t alignment, std::uint64_t& size) {
+GgufTensor read_tensor_entry(Cursor& in, std::uint64_t alignment) {
   GgufTensor tensor;
   tensor.name = read_string(in, "tensor name", max_tensor_name);
   if (tensor.name.empty()) in.fail("a tensor name is empty");
   if (!utf8_valid(tensor.name)) in.fail("tensor name '{}' is not UTF-8", printable(tensor.name));
   tensor.view.shape = read_shape(in, tensor.name);
   tensor.view.type = read_data_type(in, tensor.name);
-  const DataTypeInfo& type = info(tensor.view.type);
-  const Shape& shape = tensor.view.shape;
-  const auto bytes =
-      data_bytes(type.type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
-  if (!bytes) {
-    in.fail("tensor '{}' of type {} and shape {} is not whole blocks of {} weights", printable(tensor.name), type.name,
-            shape.text(), type.block);
-  }
-  size = *bytes;
+  if (tensor.view.type != DataType::tl2) tensor_bytes(in, tensor);  // to name the place; id 39 may mean another type yet
   tensor.offset = in.number<std::uint64_t>("tensor offset");
   if (tensor.offset % alignment != 0) {
     in.fail("tensor '{}' has offset {}, which is not a multiple of the alignment {}", printable(tensor.name), tensor.offset,
@@ -257,6 +218,7 @@ std::string_view name_of(GgufType type) {
 GgufFile GgufFile::open(const std::string& path) {
   GgufFile file(MappedFile::open(path));
   file.read();
+  find_tilings(path, file.tensors_);
   return file;
 }
 
@@ -295,29 +257,29 @@ void GgufFile::read_entries(Cursor& in, std::uint64_t count) {
 void GgufFile::read_tensors(Cursor& in, std::uint64_t count) {
   // Again: the metadata has used up bytes that were left before.
   check_count(in, "tensor", count, max_tensors, smallest_tensor);
-  std::vector<std::uint64_t> sizes(count);
   tensors_.reserve(count);
-  for (std::uint64_t i = 0; i < count; ++i) tensors_.push_back(read_tensor_entry(in, alignment_, sizes[i]));
+  for (std::uint64_t i = 0; i < count; ++i) tensors_.push_back(read_tensor_entry(in, alignment_));
+  settle_shared_types(in, alignment_, tensors_);
   tensor_order_ = order_by(tensors_, &GgufTensor::name);
   if (const auto name = repeated(tensors_, tensor_order_, &GgufTensor::name)) {
     in.fail("tensor '{}' appears twice", printable(*name));
   }
-  place_tensors(in, sizes);
+  place_tensors(in);
   check_overlaps(in);
 }
 
 // Offsets count from the first aligned byte after the table; here they become places in the file, if the bytes are there.
-void GgufFile::place_tensors(const Cursor& in, const std::vector<std::uint64_t>& sizes) {
+void GgufFile::place_tensors(const Cursor& in) {
   const std::uint64_t start = *checked_round_up(in.at(), alignment_), end = map_.bytes().size();
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    GgufTensor& tensor = tensors_[i];
+  for (GgufTensor& tensor : tensors_) {
+    const std::uint64_t size = tensor_bytes(in, tensor);
     const auto first = checked_add(start, tensor.offset);
-    if (!first || *first > end || sizes[i] > end - *first) {
+    if (!first || *first > end || size > end - *first) {
       in.fail("tensor '{}' needs {} bytes at offset {} of the data, which starts at byte {} of {}", printable(tensor.name),
-              sizes[i], tensor.offset, start, end);
+              size, tensor.offset, start, end);
     }
     tensor.offset = *first;
-    tensor.view.bytes = map_.bytes().subspan(*first, sizes[i]);
+    tensor.view.bytes = map_.bytes().subspan(*first, size);
   }
 }
 

@@ -47,7 +47,7 @@ struct GgufTensor {
 // Versions 2 and 3, little-endian (ggml/docs/gguf.md). Everything is checked before it is used: counts, lengths, types, names,
 // shapes, sizes, alignment, bounds and overlaps; bytes after the last tensor are allowed. Memory allocated stays below 4 times
 // the file's size. Views point into the mapped file and live as long as this object (moves included). Immutable after open, so
-// safe to share.
+// safe to share. TL1 and TL2 tensors take their tiling from a kernel_config.ini in the file's folder, if there is one.
 class GgufFile {
  public:
   // Of a split file, this part alone. Throws Error: not_found, io, bad_model with file, place, field, fact and bound.
@@ -77,7 +77,7 @@ class GgufFile {
   void read();
   void read_entries(Cursor& in, std::uint64_t count);
   void read_tensors(Cursor& in, std::uint64_t count);
-  void place_tensors(const Cursor& in, const std::vector<std::uint64_t>& sizes);
+  void place_tensors(const Cursor& in);
   void check_overlaps(const Cursor& in) const;
 
   MappedFile map_;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/error.h"
+#include "quantization/ternary.h"
 
 namespace bitnet {
 namespace {
@@ -62,17 +63,31 @@ WeightTensor Model::require(const std::string& name, const Shape& shape) const {
     bad(name, fmt::format("has shape {}, the config asks for {}", tensor->shape.text(), shape.text()));
   }
   if (!tensor->data_type) bad(name, fmt::format("is {}, which nothing here computes with", tensor->type));
-  return {name, {*tensor->data_type, tensor->shape, tensor->bytes}, 1, tensor->file};
+  return {name, {*tensor->data_type, tensor->shape, tensor->bytes, tensor->tiling}, 1, tensor->file};
+}
+
+// bitnet.cpp keeps the scale of TL1 and TL2 behind the codes. A NAME_scale beside the tensor must not say otherwise.
+void Model::check_tail_scale(const WeightTensor& weight) const {
+  const bool tiled = weight.view.type == DataType::tl1 || weight.view.type == DataType::tl2;
+  if (!tiled || files_.find(weight.name + "_scale") == nullptr) return;
+  const float beside = number(weight.name + "_scale"), behind = ternary_scales(weight.view, weight.name)->values.front();
+  if (beside != behind)
+    bad(weight.name, fmt::format("has the scale {} behind its codes, {}_scale is {}", behind, weight.name, beside));
+}
+
+float Model::number(const std::string& name) const {
+  const TensorView view = require(name, {{1}}).view;
+  if (view.type != DataType::f32) bad(name, fmt::format("is {}, it must be F32", info(view.type).name));
+  Cursor in(view.bytes, files_.path());
+  return in.number<float>("scale");
 }
 
 // BASE.weight with its companion BASE.scale, a single float that some converters write beside ternary values of -1, 0 and 1.
 WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const {
   WeightTensor weight = require(base + ".weight", {{rows, cols}});
+  check_tail_scale(weight);
   if (files_.find(base + ".scale") == nullptr) return weight;
-  const TensorView scale = require(base + ".scale", {{1}}).view;
-  if (scale.type != DataType::f32) bad(base + ".scale", fmt::format("is {}, it must be F32", info(scale.type).name));
-  Cursor in(scale.bytes, files_.path());
-  weight.scale = in.number<float>("scale");
+  weight.scale = number(base + ".scale");
   if (!(weight.scale > -1e30f && weight.scale < 1e30f)) {
     bad(base + ".scale", fmt::format("is {}, it must be finite and at most 1e30", weight.scale));
   }

@@ -30,8 +30,8 @@ struct LayerTensors {
 class Model {
  public:
   // Of whatever ModelFiles opens. Every tensor of the architecture must be there in its shape. Tensors of other names are left
-  // alone, except those known to change the arithmetic (biases, norms that the architecture has not, experts), which are refused. Throws
-  // Error: not_found, io, bad_model, unsupported; the message names the tensor or key.
+  // alone, except those known to change the arithmetic (biases, norms that the architecture has not, experts), which are
+  // refused. Throws Error: not_found, io, bad_model, unsupported; the message names the tensor or key.
   static Model open(const std::string& path) { return open(ModelFiles::open(path)); }
   static Model open(ModelFiles files);
 
@@ -56,6 +56,8 @@ class Model {
   void check_rope_freqs() const;
   [[noreturn]] void bad(std::string_view tensor, const std::string& fact) const;
   WeightTensor require(const std::string& name, const Shape& shape) const;
+  void check_tail_scale(const WeightTensor& weight) const;
+  float number(const std::string& name) const;  // of a tensor of one F32
   WeightTensor matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const;
   WeightTensor vector(const std::string& name, std::int64_t size) const;
   LayerTensors layer(std::int64_t index) const;

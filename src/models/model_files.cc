@@ -112,12 +112,12 @@ void ModelFiles::open_folder() {
 void ModelFiles::list_tensors() {
   for (std::uint32_t i = 0; i < gguf_.size(); ++i) {
     for (const GgufTensor& t : gguf_[i].tensors()) {
-      tensors_.push_back({t.name, info(t.view.type).name, t.view.type, t.view.shape, t.view.bytes, t.offset, i});
+      tensors_.push_back({t.name, info(t.view.type).name, t.view.type, t.view.shape, t.view.bytes, t.offset, i, t.view.tiling});
     }
   }
   for (std::uint32_t i = 0; i < shards_.size(); ++i) {
     for (const SafetensorsTensor& t : shards_[i].tensors()) {
-      tensors_.push_back({t.name, t.dtype, t.data_type, t.shape, t.bytes, t.offset, i});
+      tensors_.push_back({t.name, t.dtype, t.data_type, t.shape, t.bytes, t.offset, i, {}});
     }
   }
   order_.resize(tensors_.size());

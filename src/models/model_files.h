@@ -25,6 +25,7 @@ struct StoredTensor {
   std::span<const std::byte> bytes;
   std::uint64_t offset;  // in its file
   std::uint32_t file;    // which of the files
+  Tiling tiling = {};    // of TL1 and TL2, as far as a kernel configuration beside the file tells
 };
 
 // Owns the mapped files. Move-only; views stay valid while it lives. Immutable after open.

@@ -16,9 +16,10 @@
 namespace bitnet {
 
 // nullopt when `type` can hold a matrix of this shape; `per` says which weights share a scale and matters for ternary types
-// alone. Otherwise one clause that names the fact and the bound: "TQ2_0 holds blocks of 256 weights, a row has 2720". Types
-// that are only read are refused too.
-std::optional<std::string> why_not(DataType type, std::int64_t rows, std::int64_t cols, ScalePer per = ScalePer::tensor);
+// alone, `tiling` for TL1 and TL2. Otherwise one clause that names the fact and the bound: "TQ2_0 holds rows of whole blocks of
+// 256 weights, the matrix has 10 rows of 2720". Types that are only read are refused too.
+std::optional<std::string> why_not(DataType type, std::int64_t rows, std::int64_t cols, ScalePer per = ScalePer::tensor,
+                                   const Tiling& tiling = {});
 
 // Bytes of a matrix that why_not has nothing against: the size of the tensor in a file.
 std::uint64_t encoded_bytes(DataType type, std::int64_t rows, std::int64_t cols);
@@ -42,7 +43,8 @@ TernaryRows ternary_rows(const TensorView& tensor, std::string_view name, Ternar
 // same ones at any thread count. Codes are exact and so are scales, but for stored_scale. Beside `out` a thread needs memory
 // for a row. Throws Error{usage} with the clause of why_not; Error{bad_model} naming the tensor for a code above 2 and for a
 // scale that is negative, not finite, or leaves the range of half precision where the format has no more.
-void encode_ternary(DataType type, const TernaryRows& weights, ThreadPool& pool, std::span<std::byte> out);
+void encode_ternary(DataType type, const TernaryRows& weights, ThreadPool& pool, std::span<std::byte> out,
+                    const Tiling& tiling = {});
 
 // Rounds one row of `cols` weights to a dense type into `out`, the bytes of a row. Safe to call from several threads.
 //

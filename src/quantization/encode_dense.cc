@@ -34,21 +34,25 @@ void store_u16(std::uint16_t bits, std::byte* p) {
 int round_half_away(float x) {
   const int whole = static_cast<int>(x);
   const float rest = x - static_cast<float>(whole);
-  return whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0);
+  return whole + static_cast<int>(rest * 2.0f);
 }
 
-// Ties to even, for |x| below 2^22: the float adder rounds.
-int round_half_even(float x) {
-  const float shifted = x + 0x1.8p23f;
-  return static_cast<int>(__builtin_bit_cast(std::uint32_t, shifted) & 0x7fffff) - 0x400000;
-}
+std::uint32_t magnitude_bits(float x) { return __builtin_bit_cast(std::uint32_t, x) & 0x7fffffff; }
 
-// The first of the weights with the largest magnitude.
-std::size_t largest(std::span<const float> weights) {
-  std::size_t at = 0;
-  for (std::size_t i = 1; i < weights.size(); ++i) {
-    if (std::fabs(weights[i]) > std::fabs(weights[at])) at = i;
+// max |x|: the bits of finite magnitudes are in the order of the numbers, and those of what is not finite above them.
+float largest(std::span<const float> weights) {
+  std::int32_t most = 0;
+  for (const float x : weights) {
+    const auto bits = static_cast<std::int32_t>(magnitude_bits(x));
+    most = bits > most ? bits : most;
   }
+  return __builtin_bit_cast(float, most);
+}
+
+// The first of the weights that has this magnitude.
+std::size_t place_of(float magnitude, std::span<const float> weights) {
+  std::size_t at = 0;
+  while (at + 1 < weights.size() && magnitude_bits(weights[at]) != magnitude_bits(magnitude)) ++at;
   return at;
 }
 
@@ -58,26 +62,40 @@ float inverse_of(float d) {
   return d != 0 && std::isfinite(inverse) ? inverse : 0.0f;
 }
 
+// A block of finite weights, of which `top` is the largest magnitude, and the place to name when they do not fit.
+struct Block {
+  std::span<const float> x;
+  float top;
+  const Row& row;
+  std::size_t column;  // of x[0]
+
+  [[noreturn]] void too_large(std::string_view bound) const {
+    const std::size_t at = place_of(top, x);
+    row.bad(column + at, x[at], bound);
+  }
+};
+
 // half d, int8 q[32] with d = max|x| / 127.
-void encode_q8_0(std::span<const float> x, std::byte* out, const Row& row, std::size_t column) {
-  const std::size_t top = largest(x);
-  const float d = std::fabs(x[top]) / 127.0f, inverse = inverse_of(d);
-  if (d > 65504.0f) row.bad(column + top, x[top], "Q8_0 holds up to 8.3e6");
+void encode_q8_0(const Block& block, std::byte* out) {
+  const float d = block.top / 127.0f, inverse = inverse_of(d);
+  if (d > 65504.0f) block.too_large("Q8_0 holds up to 8.3e6");
   store_u16(f32_to_f16(d), out);
-  for (std::size_t i = 0; i < 32; ++i) out[2 + i] = static_cast<std::byte>(round_half_away(x[i] * inverse));
+  std::array<int, 32> q;
+  for (std::size_t i = 0; i < 32; ++i) q[i] = round_half_away(block.x[i] * inverse);
+  for (std::size_t i = 0; i < 32; ++i) out[2 + i] = static_cast<std::byte>(q[i]);
 }
 
 // half d, nibbles[16]: d = the largest weight / -8, q = x / d + 8.5 cut off. The sum is made in double, as a fused multiply-add
 // makes it in effect, because the reference's bytes come from machines that have one.
-void encode_q4_0(std::span<const float> x, std::byte* out, const Row& row, std::size_t column) {
-  const std::size_t top = largest(x);
-  const float d = x[top] / -8.0f, inverse = inverse_of(d);
-  if (std::fabs(d) > 65504.0f) row.bad(column + top, x[top], "Q4_0 holds up to 524032");
+void encode_q4_0(const Block& block, std::byte* out) {
+  const float d = block.x[place_of(block.top, block.x)] / -8.0f, inverse = inverse_of(d);
+  if (std::fabs(d) > 65504.0f) block.too_large("Q4_0 holds up to 524032");
   store_u16(f32_to_f16(d), out);
   std::array<int, 32> q;
   for (std::size_t i = 0; i < 32; ++i) {
-    const double shifted = static_cast<double>(x[i]) * static_cast<double>(inverse) + 8.5;
-    q[i] = shifted < 15 ? static_cast<int>(std::max(shifted, 0.0)) : 15;
+    const double shifted = static_cast<double>(block.x[i]) * static_cast<double>(inverse) + 8.5;
+    const int whole = static_cast<int>(shifted);  // x / d is -8 to 8
+    q[i] = whole > 15 ? 15 : whole;
   }
   for (std::size_t i = 0; i < 16; ++i) out[2 + i] = static_cast<std::byte>(q[i] | q[i + 16] << 4);
 }
@@ -86,33 +104,38 @@ void encode_q4_0(std::span<const float> x, std::byte* out, const Row& row, std::
 struct Group {
   int scale = 0;  // int8, in units of d
   float error = 0;
-  std::array<std::int8_t, 16> q{};  // -32 to 31
+  std::array<float, 16> q{};  // whole numbers, -32 to 31
 };
 
 Group try_scale(const float* x, float d, int scale) {
-  Group group{.scale = scale};
+  constexpr float whole = 0x1.8p23f;  // adding it rounds to a whole number, ties to even
   const float step = d * static_cast<float>(scale), inverse = 1.0f / step;
-  for (std::size_t i = 0; i < 16; ++i) {
-    const int q = std::clamp(round_half_even(std::clamp(x[i] * inverse, -64.0f, 64.0f)), -32, 31);
-    const float off = x[i] - step * static_cast<float>(q);
-    group.q[i] = static_cast<std::int8_t>(q), group.error += off * off;
+  Group group{.scale = scale};
+  float squares[4] = {};  // in lanes, so that they can be summed side by side
+  for (std::size_t i = 0; i < 16; i += 4) {
+    for (std::size_t lane = 0; lane < 4; ++lane) {
+      float q = (x[i + lane] * inverse + whole) - whole;
+      q = q < 31.0f ? q : 31.0f;
+      q = q > -32.0f ? q : -32.0f;
+      const float off = x[i + lane] - step * q;
+      group.q[i + lane] = q, squares[lane] += off * off;
+    }
   }
+  group.error = (squares[0] + squares[1]) + (squares[2] + squares[3]);
   return group;
 }
 
-// Steps of both signs, from the one that fits the largest weight on 31 down to the one that fits it on 32: the range of q is
-// lopsided, so -32 may take the largest weight, and steps a little narrower still when that cuts off less than it gains.
+// First the step that fits the largest weight on 31; then two that fit it on -32 and near it, of the sign that this takes: a
+// finer step for all the others may be worth what the largest is off.
 Group best_group(const float* x, float d) {
-  const float top = std::fabs(x[largest({x, 16})]);
+  const float top = largest({x, 16});
   if (top == 0 || d == 0) return {};
-  const int widest = std::clamp(static_cast<int>(std::ceil(top / (31.0f * d))), 1, 127);
-  const int narrowest = std::clamp(static_cast<int>(top / (32.5f * d)), 1, widest);
-  Group best = try_scale(x, d, widest);
-  for (int scale = narrowest; scale <= widest; ++scale) {
-    for (const int sign : {1, -1}) {
-      const Group group = try_scale(x, d, sign * scale);
-      if (group.error < best.error) best = group;
-    }
+  const auto scale_for = [&](float q) { return top / (q * d); };
+  Group best = try_scale(x, d, std::clamp(static_cast<int>(std::ceil(scale_for(31.0f))), 1, 127));
+  const int sign = x[place_of(top, {x, 16})] > 0 ? -1 : 1;
+  for (const float q : {31.5f, 32.0f}) {
+    const Group group = try_scale(x, d, sign * std::clamp(static_cast<int>(scale_for(q) + 0.5f), 1, 127));
+    if (group.error < best.error) best = group;
   }
   return best;
 }
@@ -125,15 +148,14 @@ float half_at_least(float value) {
 }
 
 // low nibbles[128], high pairs[64], int8 scales[16], half d: d * scale * q.
-void encode_q6_k(std::span<const float> x, std::byte* out, const Row& row, std::size_t column) {
-  const std::size_t top = largest(x);
-  const float d = half_at_least(std::fabs(x[top]) / (31.0f * 127.0f));
-  if (!std::isfinite(d)) row.bad(column + top, x[top], "Q6_K holds up to 2.5e8");
+void encode_q6_k(const Block& block, std::byte* out) {
+  const float d = half_at_least(block.top / (31.0f * 127.0f));
+  if (!std::isfinite(d)) block.too_large("Q6_K holds up to 2.5e8");
   std::array<int, 256> q;
   for (std::size_t g = 0; g < 16; ++g) {
-    const Group group = best_group(x.data() + 16 * g, d);
+    const Group group = best_group(block.x.data() + 16 * g, d);
     out[192 + g] = static_cast<std::byte>(group.scale);
-    for (std::size_t i = 0; i < 16; ++i) q[16 * g + i] = group.q[i] + 32;
+    for (std::size_t i = 0; i < 16; ++i) q[16 * g + i] = static_cast<int>(group.q[i]) + 32;
   }
   store_u16(f32_to_f16(d), out + 208);
   for (std::size_t half = 0; half < 2; ++half) {
@@ -146,14 +168,13 @@ void encode_q6_k(std::span<const float> x, std::byte* out, const Row& row, std::
   }
 }
 
-template <void encode(std::span<const float>, std::byte*, const Row&, std::size_t), std::size_t block, std::size_t block_bytes>
+template <void encode(const Block&, std::byte*), std::size_t block_size, std::size_t block_bytes>
 void encode_blocks(std::span<const float> weights, std::byte* out, const Row& row) {
-  for (std::size_t at = 0; at < weights.size(); at += block, out += block_bytes) {
-    const auto x = weights.subspan(at, block);
-    for (std::size_t i = 0; i < block; ++i) {
-      if (!std::isfinite(x[i])) row.bad(at + i, x[i], "weights of a block must be finite");
-    }
-    encode(x, out, row, at);
+  for (std::size_t at = 0; at < weights.size(); at += block_size, out += block_bytes) {
+    const auto x = weights.subspan(at, block_size);
+    const Block block{x, largest(x), row, at};
+    if (!std::isfinite(block.top)) block.too_large("weights of a block must be finite");
+    encode(block, out);
   }
 }
 

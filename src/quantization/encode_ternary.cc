@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/half.h"
 #include "quantization/encode.h"
+#include "quantization/interwoven.h"
 #include "quantization/packed_format.h"
 
 namespace bitnet {
@@ -68,17 +69,36 @@ float scale_at(const TernaryRows& w, std::int64_t row, std::int64_t col) {
   return w.scales.values[static_cast<std::size_t>(index)];
 }
 
-// Rows [begin, end) of a format whose blocks stay within a row, each block behind its scale or before it.
+// Rows [begin, end) of a format whose blocks stay within a row, each with its scale or all behind one.
 void encode_blocks(const PackedFormat& format, const TernaryRows& w, std::int64_t begin, std::int64_t end, std::byte* out) {
-  const std::int64_t block = info(format.type).block, block_bytes = info(format.type).block_bytes;
+  const DataTypeInfo& type = info(format.type);
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(w.cols));
-  std::byte* p = out + begin * (w.cols / block * block_bytes);
+  std::byte* p = out + begin * (type.head_bytes + w.cols / type.block * type.block_bytes);
   for (std::int64_t row = begin; row < end; ++row) {
     w.unpack(row, codes.data());
     check_codes(w, row, codes.data());
-    for (std::int64_t col = 0; col < w.cols; col += block, p += block_bytes) {
+    if (format.per == ScalePer::row) store_scale(scale_at(w, row, 0), format.half_scale, p + format.scale_at);
+    p += type.head_bytes;
+    for (std::int64_t col = 0; col < w.cols; col += type.block, p += type.block_bytes) {
       format.pack(codes.data() + col, reinterpret_cast<std::uint8_t*>(p));
-      store_scale(scale_at(w, row, col), format.half_scale, p + format.scale_at);
+      if (format.per != ScalePer::row) store_scale(scale_at(w, row, col), format.half_scale, p + format.scale_at);
+    }
+  }
+}
+
+// Rows [begin, end) of a format whose rows are interwoven.
+void encode_interwoven(DataType type, const TernaryRows& w, const Tiling& tiling, std::int64_t begin, std::int64_t end,
+                       std::byte* out) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(out);
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(w.cols));
+  for (std::int64_t row = begin; row < end; ++row) {
+    w.unpack(row, codes.data());
+    check_codes(w, row, codes.data());
+    if (type == DataType::iq2_bn_r4) {
+      store_scale(scale_at(w, row, 0), false, out + row / 4 * (16 + w.cols) + row % 4 * 4);
+      pack_four_rows(codes.data(), w.cols, row, bytes);
+    } else {
+      pack_tiles(type, tiling, w.rows, w.cols, codes.data(), row, bytes);
     }
   }
 }
@@ -100,24 +120,36 @@ void encode_run(const PackedFormat& format, const TernaryRows& w, std::int64_t b
   }
 }
 
+// Rows that one thread packs, because their codes share bytes with no others.
+std::int64_t rows_at_once(DataType type, std::int64_t cols) {
+  switch (type) {
+    case DataType::i2_s:
+      return info(type).block / std::gcd(info(type).block, cols);
+    case DataType::iq2_bn_r4:
+      return 4;
+    case DataType::tl1:
+    case DataType::tl2:
+      return 32;
+    default:
+      return 1;
+  }
+}
+
 }  // namespace
 
-std::optional<std::string> why_not(DataType type, std::int64_t rows, std::int64_t cols, ScalePer per) {
+std::optional<std::string> why_not(DataType type, std::int64_t rows, std::int64_t cols, ScalePer per, const Tiling& tiling) {
   const DataTypeInfo& t = info(type);
   if (!can_be_written(type)) return fmt::format("{} is read, it cannot be written", t.name);
   if (rows < 1 || cols < 1) return fmt::format("a matrix of {} rows and {} columns has no weights", rows, cols);
   if (rows > (std::int64_t{1} << 60) / cols) return fmt::format("{} rows of {} weights are more than 2^60 weights", rows, cols);
-  const auto elements = static_cast<std::uint64_t>(rows * cols);
-  if (!data_bytes(type, elements, static_cast<std::uint64_t>(cols))) {
-    if (type == DataType::i2_s)
-      return fmt::format("I2_S holds blocks of {} weights, the tensor has {} weights", t.block, elements);
-    return fmt::format("{} holds blocks of {} weights, a row has {}", t.name, t.block, cols);
+  if (!data_bytes(type, static_cast<std::uint64_t>(rows * cols), static_cast<std::uint64_t>(cols))) {
+    return fmt::format("{} holds {}, the matrix has {} rows of {}", t.name, whole_units(type), rows, cols);
   }
   const PackedFormat* format = packed_format(type);
   if (format != nullptr && !refines(per, format->per)) {
     return fmt::format("{} has one scale a {}, the weights have one a {}", t.name, name_of(format->per), name_of(per));
   }
-  return std::nullopt;
+  return why_not_tiles(type, tiling, rows, cols);
 }
 
 std::uint64_t encoded_bytes(DataType type, std::int64_t rows, std::int64_t cols) {
@@ -134,22 +166,29 @@ TernaryRows ternary_rows(const TensorView& tensor, std::string_view name, Ternar
           [&tensor, name](std::int64_t row, std::uint8_t* codes) { unpack_row(tensor, name, row, codes); }};
 }
 
-void encode_ternary(DataType type, const TernaryRows& weights, ThreadPool& pool, std::span<std::byte> out) {
+void encode_ternary(DataType type, const TernaryRows& weights, ThreadPool& pool, std::span<std::byte> out,
+                    const Tiling& tiling) {
   const PackedFormat* format = packed_format(type);
   if (format == nullptr) fail(ErrorKind::usage, "tensor '{}': {} is no ternary type", printable(weights.name), info(type).name);
-  if (const auto clause = why_not(type, weights.rows, weights.cols, weights.scales.per)) {
+  if (const auto clause = why_not(type, weights.rows, weights.cols, weights.scales.per, tiling)) {
     fail(ErrorKind::usage, "tensor '{}': {}", printable(weights.name), *clause);
   }
   check_scales(type, weights);
   if (out.size() != encoded_bytes(type, weights.rows, weights.cols)) {
     fail(ErrorKind::usage, "tensor '{}' does not take {} bytes", printable(weights.name), out.size());
   }
-  const bool runs_on = format->per == ScalePer::tensor;
-  const std::int64_t unit = runs_on ? info(type).block / std::gcd(info(type).block, weights.cols) : 1;
-  pool.split(weights.rows, unit, [&](std::int64_t begin, std::int64_t end) {
-    runs_on ? encode_run(*format, weights, begin, end, out.data()) : encode_blocks(*format, weights, begin, end, out.data());
+  const bool tiles = type == DataType::tl1 || type == DataType::tl2;
+  if (tiles) std::memset(out.data(), 0, out.size());  // bits are added to it, and TL2 leaves bytes unused
+  pool.split(weights.rows, rows_at_once(type, weights.cols), [&](std::int64_t begin, std::int64_t end) {
+    if (type == DataType::i2_s) {
+      encode_run(*format, weights, begin, end, out.data());
+    } else if (tiles || type == DataType::iq2_bn_r4) {
+      encode_interwoven(type, weights, tiling, begin, end, out.data());
+    } else {
+      encode_blocks(*format, weights, begin, end, out.data());
+    }
   });
-  if (!runs_on) return;
+  if (format->per != ScalePer::tensor) return;
   const auto tail = out.last(static_cast<std::size_t>(info(type).tail_bytes));
   std::memset(tail.data(), 0, tail.size());
   store_scale(weights.scales.values.front(), format->half_scale, tail.data() + format->scale_at);

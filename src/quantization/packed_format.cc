@@ -9,9 +9,18 @@ namespace bitnet {
 namespace {
 
 constexpr PackedFormat formats[] = {
-    {DataType::i2_s, ScalePer::tensor, 0, false, TwoBits::unpack_i2_s, TwoBits::pack_i2_s},
-    {DataType::tq1_0, ScalePer::block256, 52, true, BaseThree::unpack_tq1_0, BaseThree::pack_tq1_0},
-    {DataType::tq2_0, ScalePer::block256, 64, true, TwoBits::unpack_tq2_0, TwoBits::pack_tq2_0},
+    {DataType::i2_s, ScalePer::tensor, 0, false, false, TwoBits::unpack_i2_s, TwoBits::pack_i2_s},
+    {DataType::tq1_0, ScalePer::block256, 52, true, false, BaseThree::unpack_tq1_0, BaseThree::pack_tq1_0},
+    {DataType::tq2_0, ScalePer::block256, 64, true, false, TwoBits::unpack_tq2_0, TwoBits::pack_tq2_0},
+    {DataType::iq1_bn, ScalePer::row, 0, true, false, BaseThree::unpack_iq1_bn, BaseThree::pack_iq1_bn},
+    {DataType::iq2_bn, ScalePer::row, 0, false, false, TwoBits::unpack_iq2_bn, TwoBits::pack_iq2_bn},
+    {DataType::iq2_bn_r4, ScalePer::row, 0, false, false, nullptr, nullptr},
+    {DataType::q2_0, ScalePer::block64, 0, true, true, TwoBits::unpack_q2_0, TwoBits::pack_q2_0},
+    {DataType::q2_0_g128, ScalePer::block128, 0, true, true, TwoBits::unpack_q2_0_g128, TwoBits::pack_q2_0_g128},
+    {DataType::pq2_0, ScalePer::block128, 0, true, true, TwoBits::unpack_q2_0_g128, TwoBits::pack_q2_0_g128},
+    {DataType::ptq1_0, ScalePer::block128, 26, true, false, BaseThree::unpack_ptq1_0, BaseThree::pack_ptq1_0},
+    {DataType::tl1, ScalePer::tensor, 0, false, false, nullptr, nullptr},
+    {DataType::tl2, ScalePer::tensor, 0, false, false, nullptr, nullptr},
 };
 
 }  // namespace

@@ -17,6 +17,9 @@ std::string_view name_of(ScalePer per);  // "tensor", "row", "block of 64 weight
 // How many scales a row of `cols` weights has of its own: 0 for one a tensor. Blocks divide the row.
 std::int64_t scales_per_row(ScalePer per, std::int64_t cols);
 
+// Which weights share a scale as `type` stores them; nullopt for types that are not packed ternary ones.
+std::optional<ScalePer> stored_per(DataType type);
+
 // weight = (code - 1) * scale with code 0, 1 or 2.
 struct TernaryScales {
   ScalePer per = ScalePer::tensor;
@@ -24,14 +27,18 @@ struct TernaryScales {
 };
 
 // The scales of a ternary matrix, as few as tell everything: one for the tensor where all are the same, one for each row where
-// those of a row are, else one for each block. Zero scales count as any: their weights are zero, whatever the codes say.
+// those of a row are, else one for each block, of the most weights that will do. Zero scales count as any: their weights are
+// zero, whatever the codes say.
 //
-// The packed ternary types are ternary unless a scale is negative; F32, F16 and BF16 when every weight is -s, 0 or s (how
+// The packed ternary types are ternary unless a scale within a row is negative, and in Q2_0 and PQ2_0 unless there is a code 3,
+// which means +2 there; F32, F16 and BF16 when every weight is -s, 0 or s (how
 // converters store a ternary model whose type they do not know). Anything else gives nullopt: use it as a dense matrix. Throws
-// Error{bad_model} naming the tensor for a scale that is not finite.
+// Error{bad_model} naming the tensor for a scale that is not finite, for a negative one of a row, and for TL1 and TL2 without
+// their tiling.
 std::optional<TernaryScales> ternary_scales(const TensorView& tensor, std::string_view name);
 
-// Codes (cols) of one row of a tensor for which ternary_scales has a value. Throws Error{bad_model} for a code of 3. Safe to
+// Codes (cols) of one row of a tensor for which ternary_scales has a value. Throws Error{bad_model} for what is no
+// ternary code. Safe to
 // call from several threads on different rows.
 void unpack_row(const TensorView& tensor, std::string_view name, std::int64_t row, std::uint8_t* codes);
 

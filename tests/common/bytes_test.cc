@@ -47,8 +47,23 @@ TEST(DataBytes, CountsBlocksAndTails) {
   EXPECT_EQ(data_bytes(DataType::tq1_0, 512, 256), 108u);
   EXPECT_EQ(data_bytes(DataType::q6_k, 512, 128), std::nullopt) << "a row must be whole blocks";
   EXPECT_EQ(data_bytes(DataType::f32, ~std::uint64_t{0} / 2, 1), std::nullopt);
+  EXPECT_EQ(data_bytes(DataType::iq1_bn, 3 * 128, 128), 3u * (2 + 2 * 13));
+  EXPECT_EQ(data_bytes(DataType::iq2_bn, 2560 * 2560, 2560), 2560u * (4 + 640));
+  EXPECT_EQ(data_bytes(DataType::iq2_bn_r4, 8 * 64, 64), 8u * 20);
+  EXPECT_EQ(data_bytes(DataType::iq2_bn_r4, 6 * 64, 64), std::nullopt) << "rows come in fours";
+  EXPECT_EQ(data_bytes(DataType::tl1, 3200 * 8640, 8640), 3200u * 8640 / 4 + 32);
+  EXPECT_EQ(data_bytes(DataType::tl2, 3200 * 3200, 3200), 2167520u) << "1962666 + 204800, filled up by 22, and 32";
+  EXPECT_EQ(data_bytes(DataType::tl2, 64 * 128, 128), std::nullopt);
+  EXPECT_EQ(data_bytes(DataType::tl2, std::uint64_t{1} << 62, std::uint64_t{1} << 31).has_value(), true);
   EXPECT_EQ(data_type_from_ggml(36), DataType::i2_s);
-  EXPECT_EQ(data_type_from_ggml(39), std::nullopt);
+  EXPECT_EQ(data_type_from_ggml(42), DataType::q2_0) << "the first of two";
+  EXPECT_EQ(data_type_from_name("iq2_bn_R4"), DataType::iq2_bn_r4);
+  EXPECT_EQ(data_type_from_name("iq2"), std::nullopt);
+  for (const DataTypeInfo& type : data_types()) {
+    EXPECT_EQ(&info(type.type), &type);
+    EXPECT_EQ(data_type_from_name(type.name), type.type);
+  }
+  EXPECT_EQ(data_type_from_ggml(40), std::nullopt);
 }
 
 TEST(Utf8, RoundTripsEveryScalar) {

@@ -102,8 +102,9 @@ def wrong_variants():
     for count in (2**31, 2**32 - 1):
         out[f"dims_count_{count}"] = whole.replace(text("token_embd.weight") + struct.pack("<I", 2), text("token_embd.weight") + struct.pack("<I", count))
     case("dims_5", lambda s: s.tensor("token_embd").__setitem__(1, [2, 2, 2, 2, 16]))
-    for kind in (4, 5, 9, 10, 11, 15, 16, 20, 24, 28, 29, 31, 37, 38, 39, 42, 134, 142, 1000, 2**32 - 1):
+    for kind in (4, 5, 9, 10, 11, 15, 16, 20, 24, 28, 29, 31, 37, 39, 40, 42, 134, 135, 142, 143, 335, 1000, 2**32 - 1):
         case(f"type_{kind}", lambda s, k=kind: s.tensor("token_embd").__setitem__(2, k))
+    case("load_type_38", lambda s: s.tensor("token_embd").__setitem__(2, 38))  # of TL1's size, but no embedding can be TL1
     for offset in (1, 31, 2**20, 2**40, 2**63, 2**64 - 32):
         case(f"offset_{offset}", lambda s, o=offset: s.tensor("blk.0.ffn_down").__setitem__(3, o))
     for name, part in (("last_block_past_end", 32), ("one_past_end", 2**20)):

@@ -24,6 +24,12 @@ class Program:
         assert result.returncode == 0, f"exit code {result.returncode}: {result.stderr.strip()}"
         return result.stdout
 
+    def refusal(self, *arguments):
+        """Exit code and standard error of a call that must fail."""
+        result = subprocess.run([self.path, *map(str, arguments)], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
+        assert result.returncode != 0, "it did not fail"
+        return result.returncode, result.stderr
+
     def npy_bytes(self, model, ids, *flags, env=None):
         """The file that `bitnet logits` writes."""
         out = self.folder / "logits.npy"

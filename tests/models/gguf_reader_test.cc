@@ -196,8 +196,8 @@ TEST(GgufReader, RefusesBrokenTensors) {
   EXPECT_THAT([&] { open_bytes(with_tensor("w", {big, big}, 0, 0)); }, refused("more than 2^62 elements"));
   EXPECT_THAT([&] { open_bytes(with_tensor("w", {big, big, big, big}, 0, 0)); }, refused("more than 2^62 elements"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {std::uint64_t{1} << 40}, 0, 0)); }, refused("needs 4398046511104 bytes"));
-  EXPECT_THAT([] { open_bytes(with_tensor("w", {100}, 35, 0)); }, refused("not whole blocks of 256 weights"));
-  EXPECT_THAT([] { open_bytes(with_tensor("w", {100}, 36, 0)); }, refused("not whole blocks of 128 weights"));
+  EXPECT_THAT([] { open_bytes(with_tensor("w", {100}, 35, 0)); }, refused("not rows of whole blocks of 256 weights"));
+  EXPECT_THAT([] { open_bytes(with_tensor("w", {100}, 36, 0)); }, refused("not a tensor of whole blocks of 128 weights"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {128}, 36, 0)); }, testing::Not(testing::Throws<Error>()));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {256}, 36, 0)); }, refused("needs 96 bytes"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {4}, 0, 1)); },
@@ -211,13 +211,13 @@ TEST(GgufReader, RefusesBrokenTensors) {
 }
 
 TEST(GgufReader, NamesTypesItDoesNotRead) {
-  EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 39, 0)); },
-              refused("tensor 'w' has type 39 (MXFP4 or TL2), supported are F32, F16"));
-  EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 38, 0)); }, refused("type 38 (TL1)"));
+  EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 40, 0)); },
+              refused("tensor 'w' has type 40 (NVFP4), supported are F32, F16"));
+  EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 37, 0)); }, refused("type 37 (I8_S)"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 12345, 0)); }, refused("type 12345 (unknown)"));
   EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, ~0u, 0)); }, refused("type 4294967295 (unknown)"));
-  for (const std::string supported : {"I2_S", "TQ1_0", "TQ2_0", "BF16", "Q6_K"}) {
-    EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 10, 0)); }, refused(supported));
+  for (const DataTypeInfo& type : data_types()) {
+    EXPECT_THAT([] { open_bytes(with_tensor("w", {16}, 10, 0)); }, refused(std::string(type.name)));
   }
 }
 

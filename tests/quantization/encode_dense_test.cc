@@ -71,7 +71,7 @@ TEST(EncodeDense, BlockTypesRefuseWeightsTheyCannotHold) {
     EXPECT_THAT(rounded(type, row), testing::Each(0.0f));
   }
   EXPECT_THAT([] { encode(DataType::q4_0, std::vector<float>(48)); },
-              ThrowsMessage<Error>("tensor 'w': Q4_0 holds blocks of 32 weights, a row has 48"));
+              ThrowsMessage<Error>("tensor 'w': Q4_0 holds rows of whole blocks of 32 weights, the matrix has 1 rows of 48"));
   EXPECT_THAT([] { encode(DataType::tq2_0, std::vector<float>(256)); }, ThrowsMessage<Error>(HasSubstr("TQ2_0 is ternary")));
 }
 

@@ -103,6 +103,60 @@ TEST(TernaryScale, IgnoresTheScaleOfZeroBlocksAndTellsRowsFromBlocks) {
   EXPECT_EQ(ternary_scales(wide, "w"), std::nullopt) << "a negative scale";
 }
 
+TEST(TernaryScale, RefusesABrokenScaleOfARow) {
+  std::vector<std::byte> rows(3 * (4 + 16));
+  const float one = 1, broken = NAN, negative = -1;
+  for (const std::size_t at : {0, 20, 40}) std::memcpy(rows.data() + at, &one, 4);
+  const TensorView tensor{DataType::iq2_bn, {{3, 64}}, rows};
+  EXPECT_EQ(ternary_scale(tensor, "w"), 1.0f);
+  std::memcpy(rows.data() + 40, &broken, 4);
+  EXPECT_THAT([&] { ternary_scales(tensor, "w"); }, testing::ThrowsMessage<Error>("tensor 'w': scale 2 of 3 is not finite"));
+  std::memcpy(rows.data() + 40, &negative, 4);
+  EXPECT_THAT([&] { ternary_scales(tensor, "w"); },
+              testing::ThrowsMessage<Error>("tensor 'w': the scale of row 2 is -1, which is negative"));
+}
+
+// In Q2_0 it is +2, elsewhere nothing.
+TEST(TernaryScale, CodeThreeMakesQ2_0Dense) {
+  for (const auto& [type, bytes] :
+       {std::pair(DataType::q2_0, 18), std::pair(DataType::q2_0_g128, 34), std::pair(DataType::pq2_0, 34)}) {
+    std::vector<std::byte> block(static_cast<std::size_t>(bytes), std::byte{0x55});
+    const std::uint16_t half = f32_to_f16(0.5f);
+    std::memcpy(block.data(), &half, 2);
+    const TensorView tensor{type, {{1, info(type).block}}, block};
+    EXPECT_EQ(ternary_scale(tensor, "w"), 0.5f);
+    block.back() = std::byte{0xd5};
+    EXPECT_EQ(ternary_scales(tensor, "w"), std::nullopt);
+  }
+}
+
+void expect_refused_row(const TensorView& tensor, std::int64_t row, const std::string& message) {
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(tensor.shape.cols()));
+  EXPECT_THAT([&] { unpack_row(tensor, "w", row, codes.data()); }, testing::ThrowsMessage<Error>(message));
+}
+
+TEST(UnpackRow, NamesWhatIsNoTernaryCode) {
+  std::vector<std::byte> rows(4 * (4 + 16), std::byte{0x55});
+  rows[20 + 4 + 3] = std::byte{0xd5};  // of IQ2_BN row 1, column 48 + 3
+  expect_refused_row({DataType::iq2_bn, {{4, 64}}, rows}, 1,
+                     "tensor 'w': row 1, column 51 has code 3, ternary codes are 0 to 2");
+  std::fill(rows.begin(), rows.end(), std::byte{0x55});
+  rows[16 + 16 + 2 * 4 + 1] = std::byte{0x75};  // of IQ2_BN_R4 row 2, columns 17, 21, 25, 29
+  expect_refused_row({DataType::iq2_bn_r4, {{4, 64}}, rows}, 2,
+                     "tensor 'w': row 2, column 25 has code 3, ternary codes are 0 to 2");
+}
+
+TEST(UnpackRow, NamesAnIndexThatStandsForNoWeights) {
+  std::vector<std::byte> tl1(16 * 16 / 4 + 32, std::byte{0x44});
+  tl1[2 * 16 + 5] = std::byte{0x49};  // row 5, columns 8 to 11: the second pair
+  expect_refused_row({DataType::tl1, {{16, 16}}, tl1, {16, 16, 16}}, 5,
+                     "tensor 'w': row 5, column 10 lies in a group whose index stands for no weights");
+  std::vector<std::byte> tl2(static_cast<std::size_t>(*data_bytes(DataType::tl2, 32 * 256, 256)));
+  tl2[32 + 7] = std::byte{0xe0};  // row 7, columns 6 to 8
+  expect_refused_row({DataType::tl2, {{32, 256}}, tl2, {32, 96, 32}}, 7,
+                     "tensor 'w': row 7, column 6 lies in a group whose index stands for no weights");
+}
+
 TEST(TernaryScale, LeavesDenseBlockFormatsAlone) {
   const std::vector<std::byte> blocks(34);
   EXPECT_EQ(ternary_scales({DataType::q8_0, {{1, 32}}, blocks}, "w"), std::nullopt);

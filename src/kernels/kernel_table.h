@@ -121,7 +121,7 @@ struct KernelTable {
   void (*quantisation_error)(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,
                              float* error_squares) noexcept;
 
-  // n weights of one row (whole blocks) as float32. Not for I2_S.
+  // n weights from the start of a row (whole blocks) as float32, of types whose rows lie apart.
   void (*decode)(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;
 
   // Rotates the first rope_dim elements of each head (heads, head_dim) in place by cos and sin (rope_dim / 2).

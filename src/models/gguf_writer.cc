@@ -39,8 +39,8 @@ std::uint64_t bytes_of(const NewTensor& tensor) {
   const auto bytes =
       data_bytes(tensor.type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
   if (!bytes) {
-    fail(ErrorKind::usage, "tensor '{}' of shape {} cannot be {}: its rows are not whole blocks of {} weights",
-         printable(tensor.name), shape.text(), info(tensor.type).name, info(tensor.type).block);
+    fail(ErrorKind::usage, "tensor '{}' of shape {} cannot be {}, which holds {}", printable(tensor.name), shape.text(),
+         info(tensor.type).name, whole_units(tensor.type));
   }
   return *bytes;
 }

@@ -52,7 +52,7 @@ class GgufMetadata {
 };
 
 // The header, the metadata, the tensor table; tensors in the order given, each at a multiple of the alignment. Throws
-// Error{usage} naming the tensor when its rows are not whole blocks of its type.
+// Error{usage} naming the tensor when its type cannot hold its shape.
 FileLayout gguf_layout(const GgufMetadata& metadata, std::span<const NewTensor> tensors);
 
 }  // namespace bitnet

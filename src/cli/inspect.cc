@@ -1,6 +1,7 @@
 // `bitnet inspect`: what a model file holds, without loading its weights.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -126,18 +127,19 @@ Json config_json(const ModelConfig& c) {
           {"pooling", name_of(c.pooling)}};
 }
 
-// Parameters and bytes of all tensors; weights of ternary type take two bits once loaded.
+// Parameters and bytes of all weights; ternary ones take two bits once loaded.
 struct Sizes {
   std::uint64_t parameters = 0, bytes = 0, loaded_bytes = 0;
 };
 
-Sizes sizes_of(const ModelFiles& files) {
+Sizes sizes_of(const Model& model) {
   Sizes sizes;
-  for (const StoredTensor& tensor : files.tensors()) {
-    const auto elements = static_cast<std::uint64_t>(tensor.shape.elements());
+  for (const WeightTensor* weight : model.weights()) {
+    const auto elements = static_cast<std::uint64_t>(weight->view.shape.elements());
+    const bool is_ternary = info(weight->view.type).ternary || weight->absmean;
     sizes.parameters += elements;
-    sizes.bytes += tensor.bytes.size();
-    sizes.loaded_bytes += tensor.data_type && info(*tensor.data_type).ternary ? elements / 4 : tensor.bytes.size();
+    sizes.bytes += weight->view.bytes.size();
+    sizes.loaded_bytes += is_ternary ? elements / 4 : weight->view.bytes.size();
   }
   return sizes;
 }
@@ -168,15 +170,29 @@ Json tokenizer_json(const Tokenizer* tokenizer) {
   return {{"model", v.model}, {"pre", v.pre}, {"size", tokenizer->size()}, {"special", std::move(special)}};
 }
 
-Json file_json(const GgufFile& file) {
-  return {{"path", file.path()}, {"bytes", file.size()}, {"gguf_version", file.version()}, {"alignment", file.alignment()}};
+Json file_json(const ModelFiles& files) {
+  Json json = {{"path", files.path()}, {"bytes", files.bytes()}, {"format", files.gguf() != nullptr ? "GGUF" : "SafeTensors"}};
+  if (const GgufFile* gguf = files.gguf()) {
+    json["gguf_version"] = gguf->version(), json["alignment"] = gguf->alignment();
+  }
+  if (files.file_count() > 1) {
+    json["files"] = Json::array();
+    for (std::uint32_t i = 0; i < files.file_count(); ++i) json["files"].push_back(files.map(i).path());
+  }
+  return json;
 }
 
-// A file with a vocabulary and no tensors.
-Json vocabulary_report(const GgufFile& file) {
+// Of a GGUF file its entries, of a folder its config.json.
+Json metadata_json(const ModelFiles& files) {
+  return files.gguf() != nullptr ? metadata_json(*files.gguf()) : files.folder()->config();
+}
+
+// A GGUF file with a vocabulary and no tensors.
+Json vocabulary_report(const ModelFiles& files) {
+  const GgufFile& file = *files.gguf();
   const auto tokenizer = tokenizer_from_gguf(file);
   if (!tokenizer) fail(ErrorKind::bad_model, "{}: has neither tensors nor a tokenizer", printable(file.path(), 512));
-  return {{"file", file_json(file)},
+  return {{"file", file_json(files)},
           {"architecture", file.find_string("general.architecture").value_or("")},
           {"name", file.find_string("general.name").value_or("")},
           {"parameters", 0},
@@ -186,14 +202,38 @@ Json vocabulary_report(const GgufFile& file) {
           {"tensors", Json::array()}};
 }
 
+// A .safetensors file without a config beside it: no more than its table can be told.
+Json table_report(const SafetensorsFile& file) {
+  std::uint64_t elements = 0, bytes = 0;
+  Json tensors = Json::array();
+  for (const SafetensorsTensor& tensor : file.tensors()) {
+    elements += static_cast<std::uint64_t>(tensor.shape.elements()), bytes += tensor.bytes.size();
+    tensors.push_back({{"name", tensor.name},
+                       {"type", tensor.dtype},
+                       {"shape", tensor.shape.dims},
+                       {"bytes", tensor.bytes.size()},
+                       {"offset", tensor.offset}});
+  }
+  Json::object_t metadata;
+  for (const auto& [name, value] : file.metadata()) metadata.emplace_back(name, value);
+  return {{"file", {{"path", file.path()}, {"bytes", file.size()}, {"format", "SafeTensors"}}},
+          {"architecture", ""},
+          {"name", ""},
+          {"parameters", elements},
+          {"memory", {{"weights", bytes}}},
+          {"tokenizer", nullptr},
+          {"chat_template", false},
+          {"metadata", std::move(metadata)},
+          {"tensors", std::move(tensors)}};
+}
+
 Json model_report(const Model& model) {
-  const GgufFile& file = *model.files().gguf();
   const ModelConfig& c = model.config();
   const ModelVocabulary vocabulary = read_vocabulary(model);
-  const Sizes sizes = sizes_of(model.files());
+  const Sizes sizes = sizes_of(model);
   const double bits =
       8.0 * static_cast<double>(sizes.bytes) / static_cast<double>(std::max<std::uint64_t>(sizes.parameters, 1));
-  return {{"file", file_json(file)},
+  return {{"file", file_json(model.files())},
           {"architecture", c.architecture},
           {"name", c.name},
           {"parameters", sizes.parameters},
@@ -204,16 +244,24 @@ Json model_report(const Model& model) {
           {"memory", memory_json(c, sizes)},
           {"tokenizer", tokenizer_json(vocabulary.tokenizer.get())},
           {"chat_template", vocabulary.chat_template != nullptr},
-          {"metadata", metadata_json(file)},
+          {"metadata", metadata_json(model.files())},
           {"tensors", tensors_json(model.files())}};
+}
+
+Json report_of(const std::string& path) {
+  const std::filesystem::path config = std::filesystem::path(path).parent_path() / "config.json";
+  std::error_code error;
+  const bool is_file = path.ends_with(".safetensors") && !std::filesystem::is_directory(path, error);
+  if (is_file && !std::filesystem::exists(config, error)) return table_report(SafetensorsFile::open(path));
+  ModelFiles files = ModelFiles::open(path);
+  const bool is_vocabulary = files.gguf() != nullptr && files.tensors().empty();
+  return is_vocabulary ? vocabulary_report(files) : model_report(Model::open(std::move(files)));
 }
 
 int inspect(const InspectOptions& o) {
   if (!o.positional.empty() && !o.model.empty()) fail(ErrorKind::usage, "give the model as an argument or with -m, not both");
   const std::string path = model_path(o.positional.empty() ? o.model : o.positional);
-  ModelFiles files = ModelFiles::open(path);
-  const bool is_vocabulary = files.gguf() != nullptr && files.tensors().empty();
-  const Json report = is_vocabulary ? vocabulary_report(*files.gguf()) : model_report(Model::open(std::move(files)));
+  const Json report = report_of(path);
   print(o.json ? json_text(report, 2, true) + "\n" : inspect_text(report));
   return exit_ok;
 }
@@ -224,7 +272,10 @@ CommandBody add_inspect(CLI::App& command) {
   const auto o = std::make_shared<InspectOptions>();
   command.footer("All of the file's tables are checked on the way, as when it is loaded.");
   command
-      .add_option("model", o->positional, "GGUF file, one with a vocabulary alone will do; the default model when not given")
+      .add_option("model", o->positional,
+                  "GGUF file, one with a vocabulary alone will do, folder with config.json, or .safetensors file; the default "
+                  "model when\n"
+                  "not given")
       ->type_name("");
   command.add_option("-m,--model", o->model, "the file, as a flag")->type_name("FILE");
   command.add_flag("--json", o->json, "one JSON object in place of readable text");

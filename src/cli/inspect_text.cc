@@ -26,13 +26,23 @@ std::string count_text(std::uint64_t count) {
 
 std::string scalar_text(const Json& value) { return value.is_string() ? fmt::format("\"{}\"", safe(value)) : json_text(value); }
 
+// A GGUF array comes as its type, length and first entries; a folder's config holds any JSON.
 std::string value_text(const Json& value) {
-  if (!value.is_object()) return scalar_text(value);
+  if (!value.is_object() || !value.contains("array_of")) {
+    return value.is_structured() ? printable(json_text(value), 4 * shown_string) : scalar_text(value);
+  }
   std::string first;
   for (const Json& entry : value["first"]) first += (first.empty() ? "" : ", ") + scalar_text(entry);
   const bool more = value["count"].get<std::uint64_t>() > value["first"].size();
   return fmt::format("{} x {}: [{}{}]", value["count"].get<std::uint64_t>(), value["array_of"].get<std::string>(), first,
                      more ? ", ..." : "");
+}
+
+std::string format_text(const Json& file) {
+  std::string text = file["format"].get<std::string>();
+  if (file.contains("gguf_version")) text += fmt::format(" version {}", file["gguf_version"].get<std::uint32_t>());
+  if (file.contains("files")) text += fmt::format(", {} files", file["files"].size());
+  return text;
 }
 
 std::string config_text(const Json& report) {
@@ -104,12 +114,16 @@ std::string tensors_text(const Json& tensors) {
 
 std::string inspect_text(const Json& report) {
   const Json& file = report["file"];
-  std::string text =
-      row("file", fmt::format("{}, {}, GGUF version {}", printable(file["path"].get_ref<const std::string&>(), 512),
-                              byte_text(file["bytes"].get<double>()), file["gguf_version"].get<std::uint32_t>()));
+  std::string text = row("file", fmt::format("{}, {}, {}", printable(file["path"].get_ref<const std::string&>(), 512),
+                                             byte_text(file["bytes"].get<double>()), format_text(file)));
   if (const Json& name = report["name"]; !name.get_ref<const std::string&>().empty()) text += row("name", safe(name));
-  text += row("architecture", safe(report["architecture"]));
+  if (const Json& architecture = report["architecture"]; architecture != "") text += row("architecture", safe(architecture));
   if (report.contains("config")) text += config_text(report);
+  if (!report.contains("config") && report.contains("memory")) {
+    text += row("parameters", fmt::format("{} elements, as the file counts them; no config.json says what they are",
+                                          count_text(report["parameters"].get<std::uint64_t>())));
+    text += row("memory", byte_text(report["memory"]["weights"].get<double>()) + " of tensors");
+  }
   text += tokenizer_text(report["tokenizer"]);
   text += row("chat template", report["chat_template"].get<bool>() ? "yes" : "no");
   return text + metadata_text(report["metadata"]) + tensors_text(report["tensors"]);

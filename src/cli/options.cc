@@ -70,9 +70,10 @@ std::pair<TokenId, float> parse_bias(const std::string& text) {
 
 void add_model_flag(CLI::App& command, ModelOptions& options) {
   command
-      .add_option(
-          "-m,--model", options.path,
-          "GGUF file, or a pulled model as OWNER/NAME[:FILE]; BITNET_MODEL, then the installed default model, when not given")
+      .add_option("-m,--model", options.path,
+                  "GGUF file, folder with config.json and SafeTensors, .safetensors file in one, or a pulled model as "
+                  "OWNER/NAME[:FILE];\n"
+                  "BITNET_MODEL, then the installed default model, when not given")
       ->type_name("FILE");
 }
 

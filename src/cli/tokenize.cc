@@ -127,9 +127,12 @@ int detokenize(const TokenizeOptions& o) {
 }
 
 void add_common_flags(CLI::App& command, TokenizeOptions& o) {
-  command.add_option("-m,--model", o.model, "GGUF file, one with a vocabulary alone will do; the default model when not given")
+  command
+      .add_option(
+          "-m,--model", o.model,
+          "GGUF file, one with a vocabulary alone will do, or folder with config.json; the default model when not given")
       ->type_name("FILE");
-  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json, SentencePiece .model or GGUF file, in place of -m")
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json, SentencePiece .model, GGUF file or folder, in place of -m")
       ->type_name("FILE");
   command.add_option("--out", o.out, "with --in: the file to write; standard output when not given")->type_name("FILE");
   command.add_option("--format", o.format, "text or json")

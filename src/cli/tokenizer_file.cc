@@ -1,9 +1,12 @@
 // Tells tokenizer files apart by their first bytes.
 #include "cli/tokenizer_file.h"
 
+#include <filesystem>
+
 #include "common/error.h"
 #include "common/mapped_file.h"
 #include "inference/engine.h"
+#include "inference/folder_vocabulary.h"
 #include "models/gguf_reader.h"
 
 namespace bitnet::cli {
@@ -24,9 +27,18 @@ std::unique_ptr<const Tokenizer> from_gguf(const std::string& path) {
   return tokenizer;
 }
 
+std::unique_ptr<const Tokenizer> from_folder(const std::string& path) {
+  auto tokenizer = tokenizer_from_folder(HuggingFaceFolder::open(path));
+  if (!tokenizer) fail(ErrorKind::bad_model, "{}: has neither tokenizer.json nor tokenizer.model", printable(path, 512));
+  return tokenizer;
+}
+
 }  // namespace
 
 std::unique_ptr<const Tokenizer> open_tokenizer(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return from_folder(path);
+  if (path.ends_with(".safetensors")) return from_folder(std::filesystem::path(path).parent_path().string());
   const MappedFile file = MappedFile::open(path);
   const std::string_view text = text_of(file.bytes());
   if (text.starts_with("GGUF")) return from_gguf(path);

@@ -12,7 +12,7 @@
 namespace bitnet {
 namespace {
 
-constexpr std::array<DataTypeInfo, 23> types = {{
+constexpr std::array<DataTypeInfo, 24> types = {{
     {DataType::f32, "F32", 0, 1, 4, 0, 0, false, true},
     {DataType::f16, "F16", 1, 1, 2, 0, 0, false, true},
     {DataType::bf16, "BF16", 30, 1, 2, 0, 0, false, true},
@@ -36,9 +36,10 @@ constexpr std::array<DataTypeInfo, 23> types = {{
     {DataType::ptq1_0, "PTQ1_0", 143, 128, 28, 0, 0, true, true},
     {DataType::tl1, "TL1", 38, 128, 32, 0, 32, true, false},
     {DataType::tl2, "TL2", 39, 1, 0, 0, 32, true, false},  // its size is no multiple of a block's: tl2_bytes
+    {DataType::hf_packed, "HF_PACKED", std::nullopt, 4, 1, 0, 0, true, false},
 }};
 
-constexpr bool runs_through_tensor(DataType type) { return type == DataType::i2_s || type == DataType::tl1; }
+constexpr bool runs_through_tensor(DataType type) { return type == DataType::i2_s || type == DataType::tl1 || type == DataType::hf_packed; }
 
 // The code bytes that bitnet.cpp reserves: as if 256 columns of a row were stored as pairs and the others as triples, whatever
 // the tiles make of it.

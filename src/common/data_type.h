@@ -33,13 +33,15 @@ enum class DataType : std::uint8_t {
   ptq1_0,  // ternary, one scale per 64 (Q2_0) or 128 weights
   tl1,
   tl2,  // ternary, one scale per tensor, in tiles that a kernel configuration defines
+  hf_packed,  // ternary as HuggingFace folders pack it: a byte holds one column of four rows; no scale of its own
 };
 
 struct DataTypeInfo {
   DataType type;
   std::string_view name;  // as users write it: "I2_S"
-  std::uint32_t ggml_id;  // the id in a GGUF file; Q2_0 and Q2_0_G128 share one, and so do TL2 and MXFP4, which we do not read
-  std::int64_t block;     // weights per block; a row holds whole blocks, for I2_S and TL1 the whole tensor does
+  // The id in a GGUF file; Q2_0 and Q2_0_G128 share one, and so do TL2 and MXFP4, which we do not read. nullopt: never in one.
+  std::optional<std::uint32_t> ggml_id;
+  std::int64_t block;  // weights per block; a row holds whole blocks, for I2_S, TL1 and HF_PACKED the whole tensor does
   std::int64_t block_bytes;
   std::int64_t head_bytes;  // before the blocks of every row
   std::int64_t tail_bytes;  // once per tensor, after all rows

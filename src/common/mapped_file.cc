@@ -24,7 +24,7 @@ MappedFile MappedFile::open(const std::string& path) {
   }
   struct stat status;
   if (fstat(file.fd_, &status) != 0) fail(ErrorKind::io, "{}: cannot get its size: {}", shown, std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) fail(ErrorKind::unsupported, "{}: is a folder, give a GGUF file", shown);
+  if (S_ISDIR(status.st_mode)) fail(ErrorKind::bad_model, "{}: is a folder, not a file", shown);
   if (!S_ISREG(status.st_mode)) fail(ErrorKind::bad_model, "{}: is not a regular file", shown);
   if (status.st_size == 0) fail(ErrorKind::bad_model, "{}: is empty", shown);
   const auto size = static_cast<std::size_t>(status.st_size);

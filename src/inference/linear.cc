@@ -7,9 +7,23 @@
 #include "common/checked.h"
 #include "common/error.h"
 #include "kernels/ternary_layout.h"
+#include "quantization/absmean.h"
 #include "quantization/ternary.h"
 
 namespace bitnet {
+namespace {
+
+// Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained so,
+// unless the scales say that one for the tensor would have done.
+std::optional<TernaryScales> int8_scales(const WeightTensor& weight) {
+  std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
+  const bool one_a_row = scales && scales->per == ScalePer::row && stored_per(weight.view.type) == ScalePer::row;
+  const bool fits = scales && (scales->per == ScalePer::tensor || one_a_row);
+  return fits ? std::move(scales) : std::nullopt;
+}
+
+}  // namespace
+
 std::uint64_t Linear::bytes() const {
   std::uint64_t total = 0;
   for (const Part& part : parts_) total += part.bytes.size() + (part.scales.size() + part.input_norm.size()) * sizeof(float);
@@ -17,19 +31,21 @@ std::uint64_t Linear::bytes() const {
 }
 
 void Linear::add(const WeightTensor& weight, ThreadPool& pool, std::vector<float> input_norm) {
-  const std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
-  // Types with scales within a row come from models that were not trained with int8 activations, unless the scales say that
-  // one for the tensor would have done.
-  const bool one_a_row = scales && scales->per == ScalePer::row && stored_per(weight.view.type) == ScalePer::row;
-  if (scales && (scales->per == ScalePer::tensor || one_a_row)) {
-    add_ternary(weight, scales->values, pool);
+  if (weight.absmean) {
+    const Absmean absmean = find_absmean(weight.view, weight.name, pool);
+    add_ternary(weight, {&absmean.scale, 1}, pool,
+                [&](std::int64_t row, std::uint8_t* codes) { absmean_row(weight.view, absmean, row, codes); });
+  } else if (const auto scales = int8_scales(weight)) {
+    add_ternary(weight, scales->values, pool,
+                [&](std::int64_t row, std::uint8_t* codes) { unpack_row(weight.view, weight.name, row, codes); });
   } else {
     add_dense(weight, pool);
   }
   parts_.back().input_norm = std::move(input_norm);
 }
 
-void Linear::add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool) {
+template <class CodesOf>
+void Linear::add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool, const CodesOf& codes_of) {
   const std::int64_t rows = weight.view.shape.rows();
   cols_ = weight.view.shape.cols();
   Part part;
@@ -42,7 +58,7 @@ void Linear::add_ternary(const WeightTensor& weight, std::span<const float> scal
   pool.split(rows, 16, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols_));
     for (std::int64_t r = begin; r < end; ++r) {
-      unpack_row(weight.view, weight.name, r, codes.data());
+      codes_of(r, codes.data());
       pack_ternary_row(codes.data(), cols_, r, lines);
     }
   });

@@ -42,7 +42,9 @@ class Linear {
   void add(const WeightTensor& weight, ThreadPool& pool, std::vector<float> input_norm = {});
 
  private:
-  void add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool);
+  // `codes_of(row, codes)` unpacks one row.
+  template <class CodesOf>
+  void add_ternary(const WeightTensor& weight, std::span<const float> scales, ThreadPool& pool, const CodesOf& codes_of);
   void add_dense(const WeightTensor& weight, ThreadPool& pool);
 
   std::vector<Part> parts_;

@@ -60,11 +60,12 @@ std::vector<float> rope_inverse(float theta, std::int64_t rope_dim) {
   return inverse;
 }
 
-// Inverse frequencies, divided by the file's factor for each (Llama 3.1) or by one linear factor.
-std::vector<float> rope_inverse(const ModelConfig& config, const std::vector<float>& factors) {
+// Inverse frequencies, divided by the config's factor for each (Llama 3.1) or by one linear factor.
+std::vector<float> rope_inverse(const ModelConfig& config) {
+  const std::vector<float>& divisors = config.rope_divisors;
   std::vector<float> inverse = rope_inverse(config.rope_theta, config.rope_dim);
   for (std::size_t i = 0; i < inverse.size(); ++i) {
-    if (!factors.empty()) inverse[i] /= factors[i];
+    if (!divisors.empty()) inverse[i] /= divisors[i];
     inverse[i] /= config.rope_linear_factor;
   }
   return inverse;
@@ -128,7 +129,7 @@ PreparedModel prepare(Model& model, const KernelTable& kernels, ThreadPool& pool
   Preparation preparation(model, kernels, pool, progress);
   PreparedModel prepared;
   prepared.config = model.config();
-  prepared.rope_inverse = rope_inverse(prepared.config, preparation.vector(model.rope_freqs()));
+  prepared.rope_inverse = rope_inverse(prepared.config);
   if (prepared.config.window > 0) {
     prepared.window_rope_inverse = rope_inverse(prepared.config.window_rope_theta, prepared.config.rope_dim);
   }

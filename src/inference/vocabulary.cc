@@ -1,4 +1,5 @@
-// Reads tokenizer metadata of GGUF files (key names: ggml/docs/gguf.md of llama.cpp).
+// Reads tokenizer metadata of GGUF files (key names: ggml/docs/gguf.md of llama.cpp), and puts together what either container
+// says.
 #include "inference/vocabulary.h"
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 
 #include "common/error.h"
 #include "inference/engine.h"
+#include "inference/folder_vocabulary.h"
 
 namespace bitnet {
 namespace {
@@ -63,11 +65,10 @@ Vocabulary vocabulary_of(const GgufFile& file, std::string model) {
 
 // EOS, EOT, and what published models end a turn with, where the file marks it as a control token: many files name only one of
 // them.
-std::vector<TokenId> end_ids(const Tokenizer& tokenizer) {
+std::vector<TokenId> end_ids(const Tokenizer& tokenizer, std::vector<TokenId> ids) {
   static constexpr std::array<std::string_view, 10> names = {"<|eot_id|>", "<|im_end|>",     "<|end_of_text|>", "<|endoftext|>",
                                                              "<|end|>",    "<end_of_turn>",  "<|eom_id|>",      "</s>",
                                                              "<eos>",      "<|end_of_turn|>"};
-  std::vector<TokenId> ids;
   const auto add = [&](const std::optional<TokenId>& id) {
     if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
   };
@@ -79,9 +80,9 @@ std::vector<TokenId> end_ids(const Tokenizer& tokenizer) {
   return ids;
 }
 
-// The 2B-4T file's own template is wrong; its architecture and end of turn tell that model from others.
-bool has_bitnet_turns(const GgufFile& file, const Tokenizer& tokenizer) {
-  const auto architecture = file.find_string("general.architecture").value_or("");
+// The 2B-4T GGUF file's own template is wrong; its architecture and end of turn tell that model from others.
+bool has_bitnet_turns(const ModelConfig& config, const Tokenizer& tokenizer) {
+  const std::string& architecture = config.architecture;
   return (architecture == "bitnet-b1.58" || architecture == "bitnet-25") && tokenizer.find("<|eot_id|>").has_value();
 }
 
@@ -94,24 +95,26 @@ std::unique_ptr<const Tokenizer> tokenizer_from_gguf(const GgufFile& file) {
 }
 
 ModelVocabulary read_vocabulary(const Model& model) {
-  const GgufFile& file = *model.files().gguf();
+  const GgufFile* gguf = model.files().gguf();
+  const HuggingFaceFolder* folder = model.files().folder();
   const std::int64_t n_vocab = model.config().n_vocab;
   ModelVocabulary result;
-  result.tokenizer = tokenizer_from_gguf(file);
+  result.tokenizer = gguf != nullptr ? tokenizer_from_gguf(*gguf) : tokenizer_from_folder(*folder);
   if (!result.tokenizer) {
-    result.problem = "the model file has no tokenizer";
+    result.problem = gguf != nullptr ? "the model file has no tokenizer"
+                                     : "the model's folder has neither tokenizer.json nor tokenizer.model";
     return result;
   }
   if (static_cast<std::int64_t>(result.tokenizer->size()) > n_vocab) {
-    fail(ErrorKind::bad_model, "{}: {} has {} entries, token_embd has {} rows", printable(file.path(), 512), key("tokens"),
-         result.tokenizer->size(), n_vocab);
+    fail(ErrorKind::bad_model, "{}: the tokenizer has {} entries, the embedding has {} rows",
+         printable(model.files().path(), 512), result.tokenizer->size(), n_vocab);
   }
-  result.end_ids = end_ids(*result.tokenizer);
-  if (has_bitnet_turns(file, *result.tokenizer)) {
-    result.chat_template = std::make_unique<ChatTemplate>(bitnet_2b_template());
-  } else if (const auto source = file.find_string("tokenizer.chat_template")) {
-    result.chat_template = std::make_unique<ChatTemplate>(*source);
-  }
+  result.end_ids = end_ids(*result.tokenizer, folder != nullptr ? end_ids_of(*folder, n_vocab) : std::vector<TokenId>());
+  std::optional<std::string> source;
+  if (folder != nullptr) source = chat_template_of(*folder);
+  if (gguf != nullptr) source = gguf->find_string("tokenizer.chat_template");
+  if (has_bitnet_turns(model.config(), *result.tokenizer) && (gguf != nullptr || !source)) source = bitnet_2b_template();
+  if (source) result.chat_template = std::make_unique<ChatTemplate>(*source);
   return result;
 }
 

@@ -1,4 +1,4 @@
-// What a model file says about text: its tokenizer, its chat template and the tokens that end an answer.
+// What a model says about text: its tokenizer, its chat template and the tokens that end an answer.
 #pragma once
 
 #include <memory>
@@ -12,10 +12,10 @@
 namespace bitnet {
 
 struct ModelVocabulary {
-  std::unique_ptr<const Tokenizer> tokenizer;         // null when the file has none
-  std::string problem;                                // why it has none
-  std::unique_ptr<const ChatTemplate> chat_template;  // null when the file has none
-  std::vector<TokenId> end_ids;                       // EOS, EOT and the tokens known under those names
+  std::unique_ptr<const Tokenizer> tokenizer;         // null when there is none
+  std::string problem;                                // why there is none
+  std::unique_ptr<const ChatTemplate> chat_template;  // null when there is none
+  std::vector<TokenId> end_ids;  // those that the files name, EOS, EOT and the tokens known under such names
 };
 
 // Throws Error{bad_model} for a tokenizer or template that breaks its rules, or ids outside the model's `n_vocab`.

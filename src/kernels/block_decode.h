@@ -249,6 +249,7 @@ inline void decode_row(DataType type, const std::byte* blocks, std::int64_t n, f
     case DataType::iq2_bn_r4:
     case DataType::tl1:
     case DataType::tl2:
+    case DataType::hf_packed:
       return;  // no row of them lies apart
   }
 }

@@ -1,11 +1,11 @@
-// Finds a model's tensors by name and checks their shapes.
+// Reads the config of either container and finds the tensors that it asks for.
 #include "models/model.h"
 
 #include <algorithm>
 #include <array>
 
 #include "common/error.h"
-#include "quantization/ternary.h"
+#include "kernels/kernel_table.h"
 
 namespace bitnet {
 namespace {
@@ -30,83 +30,55 @@ constexpr std::array<FamilyPart, 6> family_parts = {{
     {".post_ffw_norm.", &ModelConfig::post_norms},
     {"_norm_in.", &ModelConfig::input_norms},
 }};
-constexpr std::int64_t max_vocabulary = 1 << 24;
 
 }  // namespace
 
+std::vector<const WeightTensor*> Model::weights() const {
+  std::vector<const WeightTensor*> all = {&token_embd_};
+  const auto add = [&](const std::optional<WeightTensor>& weight) {
+    if (weight) all.push_back(&*weight);
+  };
+  add(output_), add(output_norm_);
+  for (const LayerTensors& t : layers_) {
+    for (const auto* norm : {&t.attn_norm, &t.attn_sub_norm, &t.ffn_norm, &t.ffn_sub_norm, &t.attn_q_norm, &t.attn_k_norm,
+                             &t.post_attention_norm, &t.post_ffw_norm, &t.attn_q_norm_in, &t.attn_k_norm_in, &t.attn_v_norm_in,
+                             &t.attn_output_norm_in, &t.ffn_gate_norm_in, &t.ffn_up_norm_in, &t.ffn_down_norm_in}) {
+      add(*norm);
+    }
+    all.insert(all.end(), {&t.attn_q, &t.attn_k, &t.attn_v, &t.attn_output, &t.ffn_gate, &t.ffn_up, &t.ffn_down});
+  }
+  return all;
+}
+
 std::uint64_t Model::tensor_bytes() const {
   std::uint64_t total = 0;
-  for (const StoredTensor& tensor : files_.tensors()) total += tensor.bytes.size();
+  for (const WeightTensor* weight : weights()) total += weight->view.bytes.size();
   return total;
 }
 
 Model Model::open(ModelFiles files) {
   Model model(std::move(files));
-  const GgufFile* gguf = model.files_.gguf();
-  if (gguf == nullptr) {
-    fail(ErrorKind::unsupported, "{}: HuggingFace folders are not supported by this build, give a GGUF file",
-         printable(model.files_.path(), 512));
+  if (const GgufFile* gguf = model.files_.gguf()) {
+    model.config_ = read_config(*gguf);
+    model.config_.input_norms = find_architecture(model.config_.architecture)->may_have_input_norms &&
+                                model.files_.find("blk.0.attn_q_norm_in.weight") != nullptr;
+    model.refuse_foreign_parts();
+    TensorFinder finder(model.files_, {});
+    model.find_tensors(finder, std::nullopt);
+    return model;
   }
-  model.config_ = read_config(*gguf);
-  model.find_tensors();
+  HuggingFaceConfig config = read_config(*model.files_.folder());
+  model.config_ = std::move(config.model);
+  TensorFinder finder(model.files_, config.projections);
+  model.find_tensors(finder, config.tied_head);
+  finder.refuse_unused(model.config_.architecture);
   return model;
 }
 
-void Model::bad(std::string_view tensor, const std::string& fact) const {
-  fail(ErrorKind::bad_model, "{}: tensor '{}' {}", printable(files_.path(), 512), printable(tensor), fact);
-}
-
-WeightTensor Model::require(const std::string& name, const Shape& shape) const {
-  const StoredTensor* tensor = files_.find(name);
-  if (tensor == nullptr) bad(name, "is missing");
-  if (tensor->shape != shape) {
-    bad(name, fmt::format("has shape {}, the config asks for {}", tensor->shape.text(), shape.text()));
-  }
-  if (!tensor->data_type) bad(name, fmt::format("is {}, which nothing here computes with", tensor->type));
-  return {name, {*tensor->data_type, tensor->shape, tensor->bytes, tensor->tiling}, 1, tensor->file};
-}
-
-// bitnet.cpp keeps the scale of TL1 and TL2 behind the codes. A NAME_scale beside the tensor must not say otherwise.
-void Model::check_tail_scale(const WeightTensor& weight) const {
-  const bool tiled = weight.view.type == DataType::tl1 || weight.view.type == DataType::tl2;
-  if (!tiled || files_.find(weight.name + "_scale") == nullptr) return;
-  const float beside = number(weight.name + "_scale"), behind = ternary_scales(weight.view, weight.name)->values.front();
-  if (beside != behind)
-    bad(weight.name, fmt::format("has the scale {} behind its codes, {}_scale is {}", behind, weight.name, beside));
-}
-
-float Model::number(const std::string& name) const {
-  const TensorView view = require(name, {{1}}).view;
-  if (view.type != DataType::f32) bad(name, fmt::format("is {}, it must be F32", info(view.type).name));
-  Cursor in(view.bytes, files_.path());
-  return in.number<float>("scale");
-}
-
-// BASE.weight with its companion BASE.scale, a single float that some converters write beside ternary values of -1, 0 and 1.
-WeightTensor Model::matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const {
-  WeightTensor weight = require(base + ".weight", {{rows, cols}});
-  check_tail_scale(weight);
-  if (files_.find(base + ".scale") == nullptr) return weight;
-  weight.scale = number(base + ".scale");
-  if (!(weight.scale > -1e30f && weight.scale < 1e30f)) {
-    bad(base + ".scale", fmt::format("is {}, it must be finite and at most 1e30", weight.scale));
-  }
-  return weight;
-}
-
-WeightTensor Model::vector(const std::string& name, std::int64_t size) const {
-  const WeightTensor weight = require(name, {{size}});
-  const DataType type = weight.view.type;
-  if (type != DataType::f32 && type != DataType::f16 && type != DataType::bf16) {
-    bad(name, fmt::format("is {}, it must be F32, F16 or BF16", info(type).name));
-  }
-  return weight;
-}
-
-void Model::add_norms(const std::string& prefix, LayerTensors& t) const {
+void Model::add_norms(TensorFinder& finder, const std::string& prefix, LayerTensors& t) const {
   const ModelConfig& c = config_;
   const std::int64_t q = c.n_head * c.head_dim;
-  const auto norm = [&](const char* name, std::int64_t size) { return vector(prefix + name + ".weight", size); };
+  const auto norm = [&](const char* name, std::int64_t size) { return finder.vector(prefix + name + ".weight", size); };
   t.attn_norm = norm("attn_norm", c.n_embd), t.ffn_norm = norm("ffn_norm", c.n_embd);
   if (c.sub_norms) t.attn_sub_norm = norm("attn_sub_norm", q), t.ffn_sub_norm = norm("ffn_sub_norm", c.n_ff);
   if (c.qk_norms) t.attn_q_norm = norm("attn_q_norm", c.head_dim), t.attn_k_norm = norm("attn_k_norm", c.head_dim);
@@ -121,19 +93,19 @@ void Model::add_norms(const std::string& prefix, LayerTensors& t) const {
   }
 }
 
-LayerTensors Model::layer(std::int64_t index) const {
+LayerTensors Model::layer(TensorFinder& finder, std::int64_t index) const {
   const ModelConfig& c = config_;
   const std::string prefix = fmt::format("blk.{}.", index);
   const std::int64_t q = c.n_head * c.head_dim, kv = c.n_head_kv * c.head_dim;
   LayerTensors t;
-  add_norms(prefix, t);
-  t.attn_q = matrix(prefix + "attn_q", q, c.n_embd);
-  t.attn_k = matrix(prefix + "attn_k", kv, c.n_embd);
-  t.attn_v = matrix(prefix + "attn_v", kv, c.n_embd);
-  t.attn_output = matrix(prefix + "attn_output", c.n_embd, q);
-  t.ffn_gate = matrix(prefix + "ffn_gate", c.n_ff, c.n_embd);
-  t.ffn_up = matrix(prefix + "ffn_up", c.n_ff, c.n_embd);
-  t.ffn_down = matrix(prefix + "ffn_down", c.n_embd, c.n_ff);
+  add_norms(finder, prefix, t);
+  t.attn_q = finder.projection(prefix + "attn_q", q, c.n_embd);
+  t.attn_k = finder.projection(prefix + "attn_k", kv, c.n_embd);
+  t.attn_v = finder.projection(prefix + "attn_v", kv, c.n_embd);
+  t.attn_output = finder.projection(prefix + "attn_output", c.n_embd, q);
+  t.ffn_gate = finder.projection(prefix + "ffn_gate", c.n_ff, c.n_embd);
+  t.ffn_up = finder.projection(prefix + "ffn_up", c.n_ff, c.n_embd);
+  t.ffn_down = finder.projection(prefix + "ffn_down", c.n_embd, c.n_ff);
   return t;
 }
 
@@ -150,38 +122,50 @@ void Model::refuse_foreign_parts() const {
 }
 
 // They divide frequencies: zero, infinity or NaN would spoil every logit.
-void Model::check_rope_freqs() const {
-  const TensorView& view = rope_freqs_->view;
+void Model::read_rope_divisors(TensorFinder& finder) {
+  constexpr std::string_view name = "rope_freqs.weight";
+  if (finder.find(name) == nullptr) return;
+  const TensorView view = finder.vector(name, config_.rope_dim / 2).view;
   std::vector<float> values(static_cast<std::size_t>(view.shape.elements()));
   scalar_table().decode(view.type, view.bytes.data(), view.shape.elements(), values.data());
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!(values[i] > 0 && values[i] <= 1e30f)) {
-      bad(rope_freqs_->name, fmt::format("has {} at {}, it must be above 0 and at most 1e30", values[i], i));
+      finder.bad(name, fmt::format("has {} at {}, it must be above 0 and at most 1e30", values[i], i));
     }
   }
+  config_.rope_divisors = std::move(values);
 }
 
-void Model::find_tensors() {
-  const auto family = std::find_if(architectures().begin(), architectures().end(),
-                                   [&](const Architecture& a) { return a.name == config_.architecture; });
-  config_.input_norms = family->may_have_input_norms && files_.find("blk.0.attn_q_norm_in.weight") != nullptr;
-  refuse_foreign_parts();
-  const StoredTensor* embedding = files_.find("token_embd.weight");
-  if (embedding == nullptr) bad("token_embd.weight", "is missing");
+// A GGUF file's vocabulary is as large as its embedding; a folder's config says how large that is.
+void Model::find_embedding(TensorFinder& finder) {
+  constexpr std::string_view name = "token_embd.weight";
+  const StoredTensor* embedding = finder.find(name);
+  if (embedding == nullptr) finder.bad(name, "is missing");
   const Shape& shape = embedding->shape;
-  if (shape.dims.size() != 2 || shape.cols() != config_.n_embd || shape.rows() > max_vocabulary) {
-    bad("token_embd.weight",
-        fmt::format("has shape {}, the config asks for (1 to {}, {})", shape.text(), max_vocabulary, config_.n_embd));
+  const std::int64_t most = config_.n_vocab == 0 ? config_bounds::max_vocabulary : config_.n_vocab;
+  const std::int64_t least = config_.n_vocab == 0 ? 1 : config_.n_vocab;
+  const bool fits = shape.dims.size() == 2 && shape.cols() == config_.n_embd && shape.rows() >= least && shape.rows() <= most;
+  if (!fits) {
+    const std::string rows = least == most ? fmt::format("{}", most) : fmt::format("{} to {}", least, most);
+    finder.bad(name, fmt::format("has shape {}, the config asks for ({}, {})", shape.text(), rows, config_.n_embd));
   }
   config_.n_vocab = shape.rows();
-  token_embd_ = require("token_embd.weight", shape);
-  output_norm_ = vector("output_norm.weight", config_.n_embd);
-  if (files_.find("output.weight") != nullptr) output_ = matrix("output", config_.n_vocab, config_.n_embd);
-  if (files_.find("rope_freqs.weight") != nullptr) {
-    rope_freqs_ = vector("rope_freqs.weight", config_.rope_dim / 2);
-    check_rope_freqs();
+  token_embd_ = finder.require(name, shape);
+}
+
+void Model::find_tensors(TensorFinder& finder, std::optional<bool> tied_head) {
+  find_embedding(finder);
+  output_norm_ = finder.vector("output_norm.weight", config_.n_embd);
+  const bool has_head = finder.find("output.weight") != nullptr;
+  if (tied_head == false && !has_head) finder.bad("output.weight", "is missing, and tie_word_embeddings is false");
+  if (has_head) {
+    // A folder's head is never ternary; a GGUF file's may have a scale, which is refused when it is loaded.
+    WeightTensor head = files_.gguf() != nullptr ? finder.projection("output", config_.n_vocab, config_.n_embd)
+                                                 : finder.require("output.weight", {{config_.n_vocab, config_.n_embd}});
+    if (tied_head != true) output_ = std::move(head);
   }
-  for (std::int64_t i = 0; i < config_.n_layer; ++i) layers_.push_back(layer(i));
+  if (files_.gguf() != nullptr) read_rope_divisors(finder);
+  for (std::int64_t i = 0; i < config_.n_layer; ++i) layers_.push_back(layer(finder, i));
 }
 
 }  // namespace bitnet

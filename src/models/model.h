@@ -7,15 +7,9 @@
 
 #include "models/model_config.h"
 #include "models/model_files.h"
+#include "models/tensor_finder.h"
 
 namespace bitnet {
-
-struct WeightTensor {
-  std::string name;        // as the file writes it
-  TensorView view;         // into the file's map
-  float scale = 1;         // of its companion tensor, multiplied after the matmul
-  std::uint32_t file = 0;  // which of the model's files
-};
 
 struct LayerTensors {
   std::optional<WeightTensor> attn_norm, attn_sub_norm, ffn_norm, ffn_sub_norm;
@@ -29,9 +23,10 @@ struct LayerTensors {
 // Owns the mapped files. Move-only; views stay valid while it lives.
 class Model {
  public:
-  // Of whatever ModelFiles opens. Every tensor of the architecture must be there in its shape. Tensors of other names are left
-  // alone, except those known to change the arithmetic (biases, norms that the architecture has not, experts), which are
-  // refused. Throws Error: not_found, io, bad_model, unsupported; the message names the tensor or key.
+  // Of whatever ModelFiles opens. Every tensor of the architecture must be there in its shape. Other tensors of a GGUF file are
+  // left alone, except those known to change the arithmetic (biases, norms that the architecture has not, experts), which are
+  // refused; of a folder, all are refused that are not known to change nothing. Throws Error: not_found, io, bad_model,
+  // unsupported; the message names the tensor or key.
   static Model open(const std::string& path) { return open(ModelFiles::open(path)); }
   static Model open(ModelFiles files);
 
@@ -40,9 +35,9 @@ class Model {
   const WeightTensor& token_embd() const { return token_embd_; }
   const std::optional<WeightTensor>& output() const { return output_; }            // absent: the head is token_embd
   const std::optional<WeightTensor>& output_norm() const { return output_norm_; }  // always there
-  const std::optional<WeightTensor>& rope_freqs() const { return rope_freqs_; }    // (rope_dim / 2) divisors of the frequencies
   const std::vector<LayerTensors>& layers() const { return layers_; }
-  std::uint64_t tensor_bytes() const;
+  std::vector<const WeightTensor*> weights() const;  // all of them
+  std::uint64_t tensor_bytes() const;                // of all weights
 
   const MappedFile& map_of(const WeightTensor& weight) const { return files_.map(weight.file); }
 
@@ -51,22 +46,17 @@ class Model {
 
  private:
   explicit Model(ModelFiles files) : files_(std::move(files)) {}
-  void find_tensors();
+  void find_tensors(TensorFinder& finder, std::optional<bool> tied_head);
+  void find_embedding(TensorFinder& finder);
   void refuse_foreign_parts() const;
-  void check_rope_freqs() const;
-  [[noreturn]] void bad(std::string_view tensor, const std::string& fact) const;
-  WeightTensor require(const std::string& name, const Shape& shape) const;
-  void check_tail_scale(const WeightTensor& weight) const;
-  float number(const std::string& name) const;  // of a tensor of one F32
-  WeightTensor matrix(const std::string& base, std::int64_t rows, std::int64_t cols) const;
-  WeightTensor vector(const std::string& name, std::int64_t size) const;
-  LayerTensors layer(std::int64_t index) const;
-  void add_norms(const std::string& prefix, LayerTensors& t) const;
+  void read_rope_divisors(TensorFinder& finder);
+  LayerTensors layer(TensorFinder& finder, std::int64_t index) const;
+  void add_norms(TensorFinder& finder, const std::string& prefix, LayerTensors& t) const;
 
   ModelFiles files_;
   ModelConfig config_;
   WeightTensor token_embd_;
-  std::optional<WeightTensor> output_, output_norm_, rope_freqs_;
+  std::optional<WeightTensor> output_, output_norm_;
   std::vector<LayerTensors> layers_;
 };
 

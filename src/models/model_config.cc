@@ -57,17 +57,15 @@ constexpr std::array<NeutralKey, 9> neutral_keys = {{
 // Layers of Gemma 3 27B, the one size whose scores have a scale of their own: llama.cpp knows it by them, no key says so.
 constexpr std::int64_t gemma3_27b_layers = 62;
 
-constexpr std::int64_t max_layers = 1024, max_width = 1 << 20, max_heads = 4096, max_head_dim = 4096, max_context = 1 << 27;
+using namespace config_bounds;
 
-const Architecture& find_architecture(const GgufFile& file) {
+const Architecture& architecture_of(const GgufFile& file) {
   const std::string path = printable(file.path(), 512);
   const auto name = file.find_string("general.architecture");
   if (!name) fail(ErrorKind::bad_model, "{}: general.architecture is missing", path);
+  if (const Architecture* found = find_architecture(*name)) return *found;
   std::string known;
-  for (const Architecture& a : table) {
-    if (a.name == *name) return a;
-    known += (known.empty() ? "" : ", ") + std::string(a.name);
-  }
+  for (const Architecture& a : table) known += (known.empty() ? "" : ", ") + std::string(a.name);
   fail(ErrorKind::bad_model, "{}: general.architecture is '{}', supported are {}", path, printable(*name), known);
 }
 
@@ -270,6 +268,11 @@ void refuse_transforms(const GgufFile& file) {
 
 std::span<const Architecture> architectures() { return table; }
 
+const Architecture* find_architecture(std::string_view name) {
+  const auto* found = std::find_if(table.begin(), table.end(), [&](const Architecture& a) { return a.name == name; });
+  return found == table.end() ? nullptr : found;
+}
+
 std::string_view name_of(Pooling pooling) {
   constexpr std::array<std::string_view, 4> names = {"none", "mean", "cls", "last"};
   return names[static_cast<std::size_t>(pooling)];
@@ -281,7 +284,7 @@ std::string_view name_of(Activation activation) {
 }
 
 ModelConfig read_config(const GgufFile& file) {
-  const Architecture& architecture = find_architecture(file);
+  const Architecture& architecture = architecture_of(file);
   const Keys keys(file, architecture.name);
   ModelConfig c;
   c.architecture = architecture.name;

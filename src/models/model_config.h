@@ -27,6 +27,13 @@ struct Architecture {
 };
 
 std::span<const Architecture> architectures();
+const Architecture* find_architecture(std::string_view name);  // null for one that is not known
+
+// What a sane model stays below; each is far above anything published.
+namespace config_bounds {
+constexpr std::int64_t max_layers = 1024, max_width = 1 << 20, max_heads = 4096, max_head_dim = 4096, max_context = 1 << 27;
+constexpr std::int64_t max_vocabulary = 1 << 24;
+}  // namespace config_bounds
 
 // How the last hidden states of a text become one vector. The numbers are llama.cpp's (pooling_type), rank left out.
 enum class Pooling : std::uint8_t { none, mean, cls, last };
@@ -43,12 +50,13 @@ struct ModelConfig {
   std::int64_t n_vocab = 0;   // rows of token_embd
   std::int64_t n_ctx = 0;     // positions the model was trained for
   float rms_eps = 0, rope_theta = 0;
-  float rope_linear_factor = 1;  // positions are divided by it
-  float attention_scale = 0;     // of q . k; 1 / sqrt(head_dim) unless the file gives its own
-  std::int64_t window = 0;       // positions that a layer with a window sees, its own included; 0: there are none
-  std::vector<bool> windowed;    // (n_layer) who has a window; empty when window is 0
-  float window_rope_theta = 0;   // of layers with a window, whose positions no linear factor divides
-  float embedding_scale = 1;     // of the embedded token
+  float rope_linear_factor = 1;      // positions are divided by it
+  std::vector<float> rope_divisors;  // (rope_dim / 2) of the frequencies, Llama 3.1's way to scale; empty: none
+  float attention_scale = 0;         // of q . k; 1 / sqrt(head_dim) unless the file gives its own
+  std::int64_t window = 0;           // positions that a layer with a window sees, its own included; 0: there are none
+  std::vector<bool> windowed;        // (n_layer) who has a window; empty when window is 0
+  float window_rope_theta = 0;       // of layers with a window, whose positions no linear factor divides
+  float embedding_scale = 1;         // of the embedded token
   Activation activation = Activation::silu;
   RopeKind rope_kind = RopeKind::norm;
   bool sub_norms = false, qk_norms = false, post_norms = false, input_norms = false;  // as in Architecture

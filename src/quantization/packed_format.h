@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/data_type.h"
+#include "common/shape.h"
 #include "quantization/ternary.h"
 
 namespace bitnet {
@@ -25,6 +26,9 @@ const PackedFormat* packed_format(DataType type);
 
 float load_scale(const std::byte* p, bool half);
 void store_scale(float scale, bool half, std::byte* p);
+
+// HF_PACKED, whose blocks lie across rows: the codes of one row.
+void unpack_hf_packed_row(const TensorView& tensor, std::int64_t row, std::uint8_t* codes);
 
 // Two bits a code (two_bits.cc).
 struct TwoBits {

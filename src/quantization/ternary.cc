@@ -211,6 +211,7 @@ std::optional<ScalePer> stored_per(DataType type) {
 }
 
 std::optional<TernaryScales> ternary_scales(const TensorView& tensor, std::string_view name) {
+  if (tensor.type == DataType::hf_packed) return TernaryScales{ScalePer::tensor, {1.0f}};
   if (const auto clause = why_not_tiles(tensor.type, tensor.tiling, tensor.shape.rows(), tensor.shape.cols()))
     bad(name, *clause);
   if (const PackedFormat* format = packed_format(tensor.type)) return packed_scales(tensor, *format, name);
@@ -219,9 +220,13 @@ std::optional<TernaryScales> ternary_scales(const TensorView& tensor, std::strin
 }
 
 void unpack_row(const TensorView& tensor, std::string_view name, std::int64_t row, std::uint8_t* codes) {
-  const PackedFormat* format = packed_format(tensor.type);
-  if (format == nullptr) return unpack_float_row(tensor, row, codes);
-  unpack_packed_row(tensor, *format, row, codes);
+  if (tensor.type == DataType::hf_packed) {
+    unpack_hf_packed_row(tensor, row, codes);
+  } else if (const PackedFormat* format = packed_format(tensor.type)) {
+    unpack_packed_row(tensor, *format, row, codes);
+  } else {
+    return unpack_float_row(tensor, row, codes);
+  }
   const auto cols = static_cast<std::size_t>(tensor.shape.cols());
   const void* three = std::memchr(codes, 3, cols);
   if (three != nullptr) {

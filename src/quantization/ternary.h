@@ -31,7 +31,7 @@ struct TernaryScales {
 // zero, whatever the codes say.
 //
 // The packed ternary types are ternary unless a scale within a row is negative, and in Q2_0 and PQ2_0 unless there is a code 3,
-// which means +2 there; F32, F16 and BF16 when every weight is -s, 0 or s (how
+// which means +2 there; HF_PACKED with a scale of 1; F32, F16 and BF16 when every weight is -s, 0 or s (how
 // converters store a ternary model whose type they do not know). Anything else gives nullopt: use it as a dense matrix. Throws
 // Error{bad_model} naming the tensor for a scale that is not finite, for a negative one of a row, and for TL1 and TL2 without
 // their tiling.

@@ -151,6 +151,34 @@ void set_special_ids(Model& model, const std::string& file) {
   v.add_bos = false, v.add_eos = false;  // the library itself adds neither; models that want BOS say so elsewhere
 }
 
+// Behind the model's own pieces, one id after the other.
+void add_tokens(Vocabulary& v, const SpecialTokenSettings& settings, const std::string& file) {
+  for (const SpecialTokenSettings::Added& token : settings.added) {
+    const auto id = static_cast<std::size_t>(token.id);
+    if (id < v.tokens.size() && v.tokens[id] == token.text) continue;
+    if (id != v.tokens.size() || v.tokens.size() == max_pieces) {
+      fail(ErrorKind::bad_model, "{}: the added token '{}' has id {}, the next free one is {}", printable(file, 512),
+           printable(token.text), token.id, v.tokens.size());
+    }
+    v.tokens.push_back(token.text), v.scores.push_back(0);
+    v.kinds.push_back(token.control ? TokenKind::control : TokenKind::user_defined);
+  }
+}
+
+void apply(const SpecialTokenSettings& settings, Vocabulary& v, const std::string& file) {
+  const auto find = [&](const std::string& token, const char* name) {
+    const auto found = std::find(v.tokens.begin(), v.tokens.end(), token);
+    if (found == v.tokens.end()) {
+      fail(ErrorKind::bad_model, "{}: {} is '{}', which is no token", printable(file, 512), name, printable(token));
+    }
+    return static_cast<TokenId>(found - v.tokens.begin());
+  };
+  if (settings.bos) v.bos = find(*settings.bos, "bos_token");
+  if (settings.eos) v.eos = find(*settings.eos, "eos_token");
+  if (settings.add_bos) v.add_bos = *settings.add_bos;
+  if (settings.add_eos) v.add_eos = *settings.add_eos;
+}
+
 void check_pieces(const Tokenizer& tokenizer, bool byte_fallback, const std::string& file) {
   for (std::size_t i = 0; i < tokenizer.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
@@ -181,7 +209,8 @@ std::unique_ptr<const Tokenizer> make(Model& model, const std::string& file) {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes, const std::string& name) {
+std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes, const std::string& name,
+                                                              const SpecialTokenSettings& settings) {
   Model model;
   model.vocabulary.remove_extra_whitespaces = true;
   each_field(bytes, name, [&](const Field& f) {
@@ -191,6 +220,7 @@ std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const st
     if (f.is(5, Wire::bytes)) read_denormalizer(f, name);
   });
   set_special_ids(model, name);
+  add_tokens(model.vocabulary, settings, name), apply(settings, model.vocabulary, name);
   auto tokenizer = make(model, name);
   check_pieces(*tokenizer, model.byte_fallback, name);
   return tokenizer;

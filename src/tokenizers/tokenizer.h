@@ -72,11 +72,25 @@ class Tokenizer {
 // Throws Error{bad_model} naming the field for anything inconsistent (an id out of range, a merge without its token, ...).
 std::unique_ptr<const Tokenizer> make_tokenizer(Vocabulary vocabulary);
 
-// Readers of the other two file forms; `name` is for error messages. Both throw Error{bad_model}.
-std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view json,
-                                                     const std::string& name);  // HuggingFace tokenizer.json
-std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes,
-                                                              const std::string& name);  // .model protobuf
+// What a model's folder says of special tokens beside the tokenizer's own file; nullopt leaves that file's word.
+struct SpecialTokenSettings {
+  struct Added {
+    TokenId id;
+    std::string text;
+    bool control;
+  };
+
+  std::optional<std::string> bos, eos;  // as the vocabulary writes them
+  std::optional<bool> add_bos, add_eos;
+  std::vector<Added> added;  // ascending ids; for SentencePiece, whose file cannot hold tokens added later
+};
+
+// Readers of the other two file forms; `name` is for error messages. Both throw Error{bad_model}, also for settings that name
+// what is no token.
+std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view json, const std::string& name,
+                                                     const SpecialTokenSettings& settings = {});  // HuggingFace tokenizer.json
+std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const std::byte> bytes, const std::string& name,
+                                                              const SpecialTokenSettings& settings = {});  // .model protobuf
 
 // Turns a growing sequence of ids into text pieces that are each valid UTF-8; joined they equal Tokenizer::decode of all ids.
 // Holds back at most the bytes of one unfinished character. Keeps a reference to the tokenizer. Not thread safe.

@@ -105,7 +105,7 @@ std::unique_ptr<const Tokenizer> read_sentencepiece_bpe(Vocabulary v, const Norm
   return make_sentencepiece_bpe(std::move(v), {.prefix_every_segment = true, .special = std::move(special)});
 }
 
-std::unique_ptr<const Tokenizer> read_bpe(const json& root, const json& model) {
+std::unique_ptr<const Tokenizer> read_bpe(const json& root, const json& model, const SpecialTokenSettings& settings) {
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const json& value = member(model, affix);
     if (value.is_string() && value != "") bad(std::string("model.") + affix, "is not empty, which is not supported");
@@ -117,7 +117,7 @@ std::unique_ptr<const Tokenizer> read_bpe(const json& root, const json& model) {
   }
   set_unknown(model, v);
   std::vector<SpecialToken> special = read_added(root, v);
-  read_post_processor(root, v);
+  read_special(root, settings, v);
   const Normalizer normalizer = read_normalizer(root);
   const PreTokenization pre = read_pre_tokenizer(root);
   if (!pre.byte_level) return read_sentencepiece_bpe(std::move(v), normalizer, pre, std::move(special));
@@ -133,12 +133,12 @@ std::unique_ptr<const Tokenizer> read_bpe(const json& root, const json& model) {
   return make_byte_bpe(std::move(v), options);
 }
 
-std::unique_ptr<const Tokenizer> read_word_piece(const json& root, const json& model) {
+std::unique_ptr<const Tokenizer> read_word_piece(const json& root, const json& model, const SpecialTokenSettings& settings) {
   Vocabulary v;
   read_vocab(model, v), set_unknown(model, v);
   WordPieceOptions options;
   options.special = read_added(root, v);
-  read_post_processor(root, v);
+  read_special(root, settings, v);
   if (!read_pre_tokenizer(root).bert) bad("pre_tokenizer", "must be a BertPreTokenizer where the model is WordPiece");
   const Normalizer normalizer = read_normalizer(root);
   if (normalizer.nfc || normalizer.prefixes || normalizer.marks_spaces)
@@ -168,7 +168,7 @@ void read_scored_vocab(const json& model, Vocabulary& v) {
   }
 }
 
-std::unique_ptr<const Tokenizer> read_unigram(const json& root, const json& model) {
+std::unique_ptr<const Tokenizer> read_unigram(const json& root, const json& model, const SpecialTokenSettings& settings) {
   Vocabulary v;
   read_scored_vocab(model, v);
   if (member(model, "unk_id").is_number_integer()) v.unk = id_of(member(model, "unk_id"), "model.unk_id");
@@ -177,7 +177,7 @@ std::unique_ptr<const Tokenizer> read_unigram(const json& root, const json& mode
   if (v.unk && static_cast<std::size_t>(*v.unk) < v.kinds.size()) {
     v.kinds[static_cast<std::size_t>(*v.unk)] = TokenKind::unknown;
   }
-  read_post_processor(root, v);
+  read_special(root, settings, v);
   const Normalizer normalizer = read_normalizer(root);
   check_sentencepiece(normalizer, read_pre_tokenizer(root), v);
   v.add_space_prefix = normalizer.prefixes, v.remove_extra_whitespaces = false;
@@ -203,15 +203,16 @@ json parse(std::string_view text, const std::string& name) {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view bytes, const std::string& name) {
+std::unique_ptr<const Tokenizer> tokenizer_from_json(std::string_view bytes, const std::string& name,
+                                                     const SpecialTokenSettings& settings) {
   const std::string file = printable(name, 512);
   const json root = parse(bytes, file);
   try {
     const json& model = member(root, "model");
     std::string type = member(model, "type").is_string() ? text(model, "type", "model") : "BPE";
-    if (type == "BPE") return read_bpe(root, model);
-    if (type == "WordPiece") return read_word_piece(root, model);
-    if (type == "Unigram") return read_unigram(root, model);
+    if (type == "BPE") return read_bpe(root, model, settings);
+    if (type == "WordPiece") return read_word_piece(root, model, settings);
+    if (type == "Unigram") return read_unigram(root, model, settings);
     bad("model.type", fmt::format("is '{}', supported are BPE, WordPiece and Unigram", printable(type)));
   } catch (const Error& e) {
     throw Error(e.kind(), file + ": " + e.what());

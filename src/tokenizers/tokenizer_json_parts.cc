@@ -168,6 +168,8 @@ PreTokenization read_pre_tokenizer(const json& root) {
   return pre;
 }
 
+namespace {
+
 void read_post_processor(const json& root, Vocabulary& vocabulary) {
   vocabulary.add_bos = false, vocabulary.add_eos = false;
   for (const json& part : parts_of(root, "post_processor", "processors")) {
@@ -180,6 +182,20 @@ void read_post_processor(const json& root, Vocabulary& vocabulary) {
       bad("post_processor", fmt::format("has the type '{}', which is not supported", printable(type)));
     }
   }
+}
+
+void set_special(Vocabulary& v, std::optional<TokenId>& id, std::optional<bool>& add, const std::optional<std::string>& token,
+                 std::optional<bool> wanted, const char* name) {
+  if (token && !add.value_or(false)) id = find_token(v, *token, name);
+  if (wanted) add = *wanted;
+}
+
+}  // namespace
+
+void read_special(const json& root, const SpecialTokenSettings& settings, Vocabulary& v) {
+  read_post_processor(root, v);
+  set_special(v, v.bos, v.add_bos, settings.bos, settings.add_bos, "bos_token");
+  set_special(v, v.eos, v.add_eos, settings.eos, settings.add_eos, "eos_token");
 }
 
 }  // namespace bitnet::tokenizer_json

@@ -39,7 +39,8 @@ struct PreTokenization {
 Normalizer read_normalizer(const json& root);
 PreTokenization read_pre_tokenizer(const json& root);
 
-// Sets bos, eos, add_bos and add_eos to what the post-processor puts around a single text.
-void read_post_processor(const json& root, Vocabulary& vocabulary);
+// Sets bos, eos, add_bos and add_eos to what the post-processor puts around a single text, then to what the settings say: a
+// token that the post-processor adds stays the one that is added.
+void read_special(const json& root, const SpecialTokenSettings& settings, Vocabulary& vocabulary);
 
 }  // namespace bitnet::tokenizer_json

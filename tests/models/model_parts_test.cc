@@ -197,7 +197,7 @@ TEST(ModelParts, RopeFrequenciesAreChecked) {
     return [=](GgufBuilder& b) { b.tensor("rope_freqs.weight", {n}, 0, floats(n, value)); };
   };
   const test::TempFile file(llama(freqs(8, 8)));
-  EXPECT_TRUE(Model::open(file.path()).rope_freqs().has_value());
+  EXPECT_EQ(Model::open(file.path()).config().rope_divisors, std::vector<float>(8, 8.0f));
   for (const float value : {0.0f, -1.0f, INFINITY, NAN})
     EXPECT_THAT([&] { open(freqs(value, 8)); }, bad("'rope_freqs.weight' has"));
   EXPECT_THAT([&] { open(freqs(1, 16)); }, bad("'rope_freqs.weight' has shape (16), the config asks for (8)"));

@@ -1,0 +1,265 @@
+// The known model classes, and the checks that make config.json's numbers safe to compute with.
+#include "models/huggingface_config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "common/error.h"
+#include "kernels/elementary.h"
+
+namespace bitnet {
+namespace {
+
+constexpr std::array<HuggingFaceFamily, 3> table = {{
+    // microsoft/bitnet-b1.58-2B-4T, packed or with full-precision master weights.
+    {"BitNetForCausalLM", "bitnet-b1.58", 500000, false},
+    // 1bitLLM/bitnet_b1_58-large and -3B: master weights alone, and no quantization_config.
+    {"BitnetForCausalLM", "bitnet", 10000, true},
+    // HF1BitLLM/Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E (packed); TriLM (float weights of ternary values); dense models.
+    {"LlamaForCausalLM", "llama", 10000, false},
+}};
+
+// Keys of related models that change the arithmetic, with the value that changes nothing.
+struct NeutralKey {
+  const char* name;
+  double value;  // a boolean's as 0 or 1
+};
+constexpr std::array<NeutralKey, 8> neutral_keys = {{
+    {"attention_bias", 0},
+    {"mlp_bias", 0},
+    {"partial_rotary_factor", 1},
+    {"num_local_experts", 0},
+    {"embedding_multiplier", 1},
+    {"residual_multiplier", 1},
+    {"logits_scaling", 1},
+    {"final_logit_softcapping", 0},
+}};
+
+// Reads one object's members, naming them in full in every error. null counts as absent.
+class Members {
+ public:
+  Members(const Json& object, std::string file, std::string prefix = "")
+      : object_(object), file_(std::move(file)), prefix_(std::move(prefix)) {}
+
+  [[noreturn]] void bad(std::string_view name, const std::string& fact, ErrorKind kind = ErrorKind::bad_model) const {
+    fail(kind, "{}: {}{} {}", printable(file_, 512), prefix_, name, fact);
+  }
+
+  const Json* find(std::string_view name) const {
+    const auto found = object_.find(name);
+    return found == object_.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  std::optional<std::int64_t> find_integer(std::string_view name, std::int64_t low, std::int64_t high) const {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_number_integer()) bad(name, "is " + shown(*value) + ", it must be an integer");
+    const bool fits = value->is_number_unsigned() ? value->get<std::uint64_t>() <= static_cast<std::uint64_t>(high)
+                                                  : value->get<std::int64_t>() <= high;
+    if (!fits || value->get<std::int64_t>() < low) {
+      bad(name, fmt::format("is {}, allowed are {} to {}", shown(*value), low, high));
+    }
+    return value->get<std::int64_t>();
+  }
+
+  std::int64_t integer(std::string_view name, std::int64_t low, std::int64_t high) const {
+    const auto value = find_integer(name, low, high);
+    if (!value) bad(name, "is missing");
+    return *value;
+  }
+
+  // Checked as a float: a double just above `low` can round to a float that is not.
+  std::optional<float> find_float(std::string_view name, float low, float high) const {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_number()) bad(name, "is " + shown(*value) + ", it must be a number");
+    const auto number = value->get<double>();
+    const bool fits = number > low && number <= high && static_cast<float>(number) > low;
+    if (!fits) bad(name, fmt::format("is {}, it must be above {} and at most {}", shown(*value), low, high));
+    return static_cast<float>(number);
+  }
+
+  float number(std::string_view name, float low, float high) const {
+    const auto value = find_float(name, low, high);
+    if (!value) bad(name, "is missing");
+    return *value;
+  }
+
+  std::optional<bool> find_bool(std::string_view name) const {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_boolean()) bad(name, "is " + shown(*value) + ", it must be true or false");
+    return value->get<bool>();
+  }
+
+  std::optional<std::string> find_string(std::string_view name) const {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_string()) bad(name, "is " + shown(*value) + ", it must be a string");
+    return value->get<std::string>();
+  }
+
+  std::optional<Members> find_object(const std::string& name) const {
+    const Json* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_object()) bad(name, "is " + shown(*value) + ", it must be an object");
+    return Members(*value, file_, prefix_ + name + ".");
+  }
+
+  void require_neutral(const NeutralKey& key) const {
+    const Json* value = find(key.name);
+    if (value == nullptr) return;
+    const bool is_boolean = value->is_boolean();
+    if (is_boolean ? value->get<bool>() == (key.value != 0) : value->is_number() && value->get<double>() == key.value) return;
+    bad(key.name, fmt::format("is {}, only {} is supported", shown(*value), key.value), ErrorKind::unsupported);
+  }
+
+  // One of a few words; the first when absent.
+  std::string one_of(std::string_view name, std::initializer_list<std::string_view> words) const {
+    const std::string value = find_string(name).value_or(std::string(*words.begin()));
+    if (std::find(words.begin(), words.end(), value) == words.end()) {
+      bad(name, fmt::format("is '{}', supported are {}", printable(value), fmt::join(words, ", ")), ErrorKind::unsupported);
+    }
+    return value;
+  }
+
+  static std::string shown(const Json& value) {
+    if (value.is_structured()) return value.is_array() ? "an array" : "an object";
+    return printable(value.dump(-1, ' ', true, Json::error_handler_t::replace));
+  }
+
+ private:
+  const Json& object_;
+  std::string file_, prefix_;
+};
+
+const HuggingFaceFamily& find_family(const Members& config) {
+  const Json* classes = config.find("architectures");
+  const bool has_one = classes != nullptr && classes->is_array() && classes->size() == 1 && classes->front().is_string();
+  if (!has_one) config.bad("architectures", "must be an array with the name of one model class");
+  const auto& name = classes->front().get_ref<const std::string&>();
+  std::string known;
+  for (const HuggingFaceFamily& family : table) {
+    if (family.model_class == name) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.model_class);
+  }
+  config.bad("architectures", fmt::format("is '{}', supported are {}", printable(name), known));
+}
+
+void read_sizes(const Members& config, ModelConfig& c) {
+  using namespace config_bounds;
+  c.n_layer = config.integer("num_hidden_layers", 1, max_layers);
+  c.n_embd = config.integer("hidden_size", 1, max_width);
+  c.n_ff = config.integer("intermediate_size", 1, max_width);
+  c.n_ctx = config.integer("max_position_embeddings", 1, max_context);
+  c.n_vocab = config.integer("vocab_size", 1, max_vocabulary);
+  c.rms_eps = config.number("rms_norm_eps", 0, 1);
+  c.n_head = config.integer("num_attention_heads", 1, max_heads);
+  c.n_head_kv = config.find_integer("num_key_value_heads", 1, max_heads).value_or(c.n_head);
+  if (c.n_head % c.n_head_kv != 0) {
+    config.bad("num_key_value_heads", fmt::format("is {}, it must divide the {} heads", c.n_head_kv, c.n_head));
+  }
+  const auto head_dim = config.find_integer("head_dim", 1, max_head_dim);
+  if (!head_dim && c.n_embd % c.n_head != 0) {
+    config.bad("num_attention_heads", fmt::format("is {}, it must divide the {} of hidden_size", c.n_head, c.n_embd));
+  }
+  c.head_dim = head_dim.value_or(c.n_embd / c.n_head);
+  if (c.head_dim > max_head_dim || c.head_dim % 2 != 0) {
+    config.bad("num_attention_heads",
+               fmt::format("gives heads of {} elements, allowed are even numbers to {}", c.head_dim, max_head_dim));
+  }
+  c.rope_dim = c.head_dim;
+  c.attention_scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+}
+
+// Llama 3.1's scaling: long waves are stretched by `factor`, short ones are not, those between in part.
+std::vector<float> llama3_divisors(const Members& rope, const ModelConfig& c) {
+  const double factor = rope.number("factor", 0, 1e6f);
+  const double low = rope.number("low_freq_factor", 0, 1e6f), high = rope.number("high_freq_factor", 0, 1e6f);
+  const auto trained = static_cast<double>(
+      rope.find_integer("original_max_position_embeddings", 1, config_bounds::max_context).value_or(c.n_ctx));
+  if (high <= low) rope.bad("high_freq_factor", fmt::format("is {}, it must be above low_freq_factor, which is {}", high, low));
+  std::vector<float> divisors(static_cast<std::size_t>(c.rope_dim / 2));
+  rope_inverse_frequencies(static_cast<double>(c.rope_theta), c.rope_dim, divisors.data());
+  for (float& divisor : divisors) {
+    const double waves = trained * static_cast<double>(divisor) / 6.283185307179586;  // in the context it was trained for
+    const double smooth = std::clamp((waves - low) / (high - low), 0.0, 1.0);
+    divisor = static_cast<float>(1 / ((1 - smooth) / factor + smooth));
+  }
+  return divisors;
+}
+
+// "rope_parameters" is the newer name of "rope_scaling", and holds rope_theta too.
+void read_rope(const Members& config, const HuggingFaceFamily& family, ModelConfig& c) {
+  c.rope_kind = RopeKind::neox;
+  const auto newer = config.find_object("rope_parameters"), older = config.find_object("rope_scaling");
+  const auto theta = config.find_float("rope_theta", 1, 1e12f);
+  c.rope_theta =
+      theta.value_or(newer ? newer->find_float("rope_theta", 1, 1e12f).value_or(family.rope_theta) : family.rope_theta);
+  const std::optional<Members>& rope = newer ? newer : older;
+  if (!rope) return;
+  rope->require_neutral({"partial_rotary_factor", 1});
+  const char* key = rope->find("rope_type") != nullptr ? "rope_type" : "type";
+  const std::string type = rope->one_of(key, {"default", "linear", "llama3"});
+  if (type == "linear") c.rope_linear_factor = rope->number("factor", 0, 1e6f);
+  if (type == "llama3") c.rope_divisors = llama3_divisors(*rope, c);
+}
+
+void read_activation(const Members& config, ModelConfig& c) {
+  if (config.find("hidden_act") == nullptr) return;
+  c.activation = config.one_of("hidden_act", {"silu", "relu2"}) == "relu2" ? Activation::relu2 : Activation::silu;
+}
+
+ProjectionRule read_projections(const Members& config, const HuggingFaceFamily& family) {
+  const auto q = config.find_object("quantization_config");
+  if (!q) return {.absmean = family.always_ternary};
+  q->one_of("quant_method", {"bitnet"});
+  const std::string linear = q->one_of("linear_class", {"bitlinear", "autobitlinear"});
+  const std::string mode = q->one_of("quantization_mode", {"offline", "online"});
+  if (q->find_bool("use_rms_norm").value_or(false)) {
+    q->bad("use_rms_norm", "is true: a norm before every projection is not supported", ErrorKind::unsupported);
+  }
+  if (linear == "bitlinear" && mode == "online") {
+    q->bad("quantization_mode", "is online, which goes with linear_class autobitlinear alone");
+  }
+  if (const Json* kept = q->find("modules_to_not_convert")) {
+    for (const Json& name : *kept) {
+      // Packed weights tell by their type that they are ternary; of others this list would decide.
+      if (mode == "online" && name != "lm_head") {
+        q->bad("modules_to_not_convert", "names " + Members::shown(name) + ", supported is lm_head", ErrorKind::unsupported);
+      }
+    }
+  }
+  return {.absmean = mode == "online", .may_be_packed = mode == "offline", .divides = linear == "bitlinear"};
+}
+
+std::string last_part(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+}  // namespace
+
+std::span<const HuggingFaceFamily> huggingface_families() { return table; }
+
+HuggingFaceConfig read_config(const HuggingFaceFolder& folder) {
+  const Members config(folder.config(), folder.path_of("config.json"));
+  const HuggingFaceFamily& family = find_family(config);
+  const Architecture& architecture = *find_architecture(family.architecture);
+  HuggingFaceConfig result;
+  ModelConfig& c = result.model;
+  c.architecture = architecture.name;
+  c.name = last_part(folder.path());
+  c.activation = architecture.activation;
+  c.sub_norms = architecture.sub_norms;
+  for (const NeutralKey& key : neutral_keys) config.require_neutral(key);
+  read_sizes(config, c);
+  read_rope(config, family, c);
+  read_activation(config, c);
+  result.projections = read_projections(config, family);
+  result.tied_head = config.find_bool("tie_word_embeddings");
+  return result;
+}
+
+}  // namespace bitnet

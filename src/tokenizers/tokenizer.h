@@ -80,9 +80,9 @@ struct SpecialTokenSettings {
     bool control;
   };
 
-  std::optional<std::string> bos, eos;  // as the vocabulary writes them
-  std::optional<bool> add_bos, add_eos;
-  std::vector<Added> added;  // ascending ids; for SentencePiece, whose file cannot hold tokens added later
+  std::optional<std::string> bos = {}, eos = {};  // as the vocabulary writes them
+  std::optional<bool> add_bos = {}, add_eos = {};
+  std::vector<Added> added = {};  // ascending ids; for SentencePiece, whose file cannot hold tokens added later
 };
 
 // Readers of the other two file forms; `name` is for error messages. Both throw Error{bad_model}, also for settings that name

@@ -59,9 +59,16 @@ def models(tmp_path_factory):
     tiny_model.write(folder / "no_tokenizer.gguf", tokenizer=False)
     tiny_model.write(folder / "no_template.gguf", chat_template=False)
     tiny_model.write(folder / "vocabulary.gguf", weights=False)
+    tiny_model.write_folder(folder / "tiny")
     return folder
 
 
 @pytest.fixture
 def model(models):
     return models / "tiny.gguf"
+
+
+@pytest.fixture
+def folder(models):
+    """The same model as a HuggingFace folder."""
+    return models / "tiny"

@@ -259,6 +259,25 @@ TEST(SentencePieceModel, KeepsUserDefinedSymbolsWhole) {
   }
 }
 
+TEST(SentencePieceModel, TakesTokensAndSettingsFromItsFolder) {
+  ModelBuilder b = model_of_letters();
+  const std::string bytes = b.bytes();
+  const auto first = static_cast<TokenId>(b.tokenizer()->size());
+  const auto with = [&](const SpecialTokenSettings& settings) {
+    return tokenizer_from_sentencepiece(std::as_bytes(std::span(bytes.data(), bytes.size())), "small.model", settings);
+  };
+  const auto tokenizer =
+      with({.eos = "<end>", .add_bos = true, .added = {{1, "<s>", true}, {first, "<end>", true}, {first + 1, "a b", false}}});
+  EXPECT_EQ(tokenizer->size(), static_cast<std::size_t>(first) + 2);
+  EXPECT_EQ(tokenizer->vocabulary().eos, first);
+  EXPECT_EQ(tokenizer->encode("<end>a b"), (std::vector<TokenId>{1, first, first + 1}));
+  EXPECT_EQ(tokenizer->kind(first), TokenKind::control);
+  EXPECT_THAT([&] { with({.added = {{first + 1, "<end>", true}}}); },
+              ThrowsMessage<Error>(HasSubstr("the added token '<end>' has id")));
+  EXPECT_THAT([&] { with({.bos = "<begin>"}); },
+              ThrowsMessage<Error>("small.model: bos_token is '<begin>', which is no token"));
+}
+
 TEST(SentencePieceModel, NeverGivesUnusedPieces) {
   ModelBuilder b = model_of_letters();
   b.pieces.push_back({"ab", -1, TokenKind::unused}), b.pieces.push_back({"abc", -2});

@@ -32,6 +32,18 @@ TEST(TokenizerJson, ReadsByteLevelBpe) {
   EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{6, 3, 4}), "ab a");
 }
 
+TEST(TokenizerJson, TakesSpecialTokensFromItsFolder) {
+  const auto with = [](const SpecialTokenSettings& settings) {
+    return tokenizer_from_json(byte_level().dump(), "t.json", settings);
+  };
+  EXPECT_THAT(with({.add_bos = false})->encode("a"), ElementsAre(0));
+  EXPECT_THAT(with({.bos = "<m>"})->encode("a"), ElementsAre(6, 0)) << "what the post-processor adds stays what is added";
+  EXPECT_EQ(with({.eos = "<m>"})->vocabulary().eos, 7);
+  EXPECT_THAT(with({.eos = "<m>"})->encode("a"), ElementsAre(6, 0));
+  EXPECT_THAT(with({.eos = "<m>", .add_eos = true})->encode("a"), ElementsAre(6, 0, 7));
+  EXPECT_THAT([&] { with({.eos = "<x>"}); }, testing::ThrowsMessage<Error>("t.json: eos_token names '<x>', which is no token"));
+}
+
 TEST(TokenizerJson, ReadsSentencePieceBpe) {
   const auto tokenizer = read(json::parse(R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
     "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},

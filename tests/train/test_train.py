@@ -184,6 +184,18 @@ def test_the_folder_holds_the_same_codes(work, run, tmp_path):
         assert np.array_equal(unpacked, codes) and tensors[f"model.{name}_scale"] == np.float32(scale)
 
 
+def test_the_program_reads_the_folder_as_the_file(work, run, tmp_path):
+    export.main([str(work), str(run), "-o", str(tmp_path / "model.gguf"), "--hf", str(tmp_path / "hf"), "--embedding", "F16"])
+    prompt, ids, logits = "The fox went to the", [], []
+    for name in ("model.gguf", "hf"):
+        subprocess.run([BITNET, "logits", "-m", tmp_path / name, "-p", prompt, "--out", tmp_path / "logits.npy"], check=True)
+        logits.append(np.load(tmp_path / "logits.npy"))
+        ids.append(subprocess.run([BITNET, "tokenize", "-m", tmp_path / name, prompt], capture_output=True, check=True).stdout)
+    assert ids[0] == ids[1] and logits[0].shape == logits[1].shape
+    # Embedding and head are float32 in the folder, float16 in the file.
+    assert np.abs(logits[0] - logits[1]).mean() <= 0.02 * logits[1].std()
+
+
 def test_the_twin_differs_in_quantisation_only():
     shape = Shape(vocab=64, layers=1, embd=64, ff=128, heads=2, kv_heads=1, ctx=16)
     torch.manual_seed(1)

@@ -87,6 +87,13 @@ def write_model_file(model, document, path, embedding):
     return write_gguf(path, list(gguf_tensors(model, embedding)), metadata + [("general.description", DESCRIPTION), ("general.license", "mit")] + tokenizer_metadata(document))
 
 
+def tokenizer_document(document):
+    """The folder's tokenizer.json: as trained, and every text begins with END, as the GGUF file's add_bos_token says."""
+    begin, text = {"SpecialToken": {"id": END, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    return document | {"post_processor": {"type": "TemplateProcessing", "single": [begin, text], "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 1}}],
+                                          "special_tokens": {END: {"id": END, "ids": [document["model"]["vocab"][END]], "tokens": [END]}}}}
+
+
 def pack_hf(codes):
     """Codes (rows, columns) -> uint8 (rows / 4, columns): bits 2i and 2i+1 of row r hold row i * rows / 4 + r, plus 1."""
     quarters = (codes + 1).astype(np.uint8).reshape(4, codes.shape[0] // 4, -1)
@@ -111,7 +118,7 @@ def write_hf_folder(model, document, folder):
               "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}}
     tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END, "model_max_length": s.ctx,
                         "chat_template": CHAT_TEMPLATE}
-    for name, content in {"config.json": config, "tokenizer.json": document, "tokenizer_config.json": tokenizer_config,
+    for name, content in {"config.json": config, "tokenizer.json": tokenizer_document(document), "tokenizer_config.json": tokenizer_config,
                           "generation_config.json": {"bos_token_id": 0, "eos_token_id": 0}}.items():
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -116,12 +116,17 @@ std::vector<SafetensorsFile> HuggingFaceFolder::open_weights(const std::string& 
 }
 
 void HuggingFaceFolder::no_weights() const {
-  const std::string shown = printable(path_, 512);
-  // Pickles run code when they are loaded: they are never opened.
-  const auto pickles =
-      names_in(path_, 3, [](const std::string& name) { return name.ends_with(".bin") || name.ends_with(".pt"); });
-  fail(ErrorKind::bad_model, "{}: has neither {} nor {}{}", shown, weights_name, index_name,
-       pickles.empty() ? "" : "; PyTorch's pickles are not read: " + joined(pickles));
+  const auto ending = [&](std::string_view suffix) {
+    return joined(names_in(path_, 3, [&](const std::string& name) { return name.ends_with(suffix); }));
+  };
+  const std::string ggufs = ending(".gguf"), pickles = ending(".bin");
+  std::string hint;
+  if (!ggufs.empty()) {
+    hint = "; give the GGUF file in it: " + ggufs;
+  } else if (!pickles.empty()) {
+    hint = "; PyTorch's pickles are not read, because they run code: " + pickles;
+  }
+  fail(ErrorKind::bad_model, "{}: has neither {} nor {}{}", printable(path_, 512), weights_name, index_name, hint);
 }
 
 std::vector<SafetensorsFile> HuggingFaceFolder::open_shards(const Json& index) const {

@@ -285,7 +285,7 @@ def wrong_folders():
          lambda f: f.tensors[up].__setitem__(2, struct.pack("<f", float("nan")) + f.tensors[up][2][4:]))
 
     case("weights_absent", "neither model.safetensors nor", put("model.safetensors", None))
-    case("weights_pickled", "pickles are not read: pytorch_model.bin", put("model.safetensors", None), put("pytorch_model.bin", b"\x80\x02"))
+    case("weights_pickled", "pickles are not read, because they run code: pytorch_model.bin", put("model.safetensors", None), put("pytorch_model.bin", b"\x80\x02"))
     case("weights_empty", "is empty", put("model.safetensors", b""))
     for name, (data, words) in wrong_files().items():
         if name.startswith(("trunc", "pair")):

@@ -166,9 +166,13 @@ TEST(ModelFolder, SaysWhatItLacks) {
   EXPECT_THAT([&] { ModelFiles::open(folder.path()); }, refused("give the GGUF file in it: a.gguf, b.gguf"));
   folder.put("config.json", "{}");
   EXPECT_THAT([&] { ModelFiles::open(folder.path()); },
+              refused("neither model.safetensors nor model.safetensors.index.json; give the GGUF file in it: a.gguf, b.gguf"));
+  std::filesystem::remove(folder.path() + "/a.gguf"), std::filesystem::remove(folder.path() + "/b.gguf");
+  EXPECT_THAT([&] { ModelFiles::open(folder.path()); },
               refused("has neither model.safetensors nor model.safetensors.index.json"));
   folder.put("pytorch_model.bin", "x");
-  EXPECT_THAT([&] { ModelFiles::open(folder.path()); }, refused("pickles are not read: pytorch_model.bin"));
+  EXPECT_THAT([&] { ModelFiles::open(folder.path()); },
+              refused("pickles are not read, because they run code: pytorch_model.bin"));
   EXPECT_THAT([&] { ModelFiles::open(folder.path() + "/none.safetensors"); },
               testing::Throws<Error>(Property(&Error::kind, ErrorKind::not_found)));
   const std::string bomb = std::string(100, '[') + std::string(100, ']');

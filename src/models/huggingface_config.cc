@@ -11,13 +11,16 @@
 namespace bitnet {
 namespace {
 
-constexpr std::array<HuggingFaceFamily, 3> table = {{
+constexpr std::array<HuggingFaceFamily, 5> table = {{
     // microsoft/bitnet-b1.58-2B-4T, packed or with full-precision master weights.
     {"BitNetForCausalLM", "bitnet-b1.58", 500000, false},
     // 1bitLLM/bitnet_b1_58-large and -3B: master weights alone, and no quantization_config.
     {"BitnetForCausalLM", "bitnet", 10000, true},
     // HF1BitLLM/Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E (packed); TriLM (float weights of ternary values); dense models.
     {"LlamaForCausalLM", "llama", 10000, false},
+    // Qwen3 and models made from it; the second has no head of its own, as models that embed texts are saved.
+    {"Qwen3ForCausalLM", "qwen3", 10000, false},
+    {"Qwen3Model", "qwen3", 10000, false},
 }};
 
 // Keys of related models that change the arithmetic, with the value that changes nothing.
@@ -25,9 +28,10 @@ struct NeutralKey {
   const char* name;
   double value;  // a boolean's as 0 or 1
 };
-constexpr std::array<NeutralKey, 8> neutral_keys = {{
+constexpr std::array<NeutralKey, 9> neutral_keys = {{
     {"attention_bias", 0},
     {"mlp_bias", 0},
+    {"use_sliding_window", 0},
     {"partial_rotary_factor", 1},
     {"num_local_experts", 0},
     {"embedding_multiplier", 1},
@@ -211,15 +215,26 @@ void read_activation(const Members& config, ModelConfig& c) {
   c.activation = config.one_of("hidden_act", {"silu", "relu2"}) == "relu2" ? Activation::relu2 : Activation::silu;
 }
 
-ProjectionRule read_projections(const Members& config, const HuggingFaceFamily& family) {
+// A norm of its own before every projection, with the same epsilon as all others.
+void read_input_norms(const Members& q, bool family_has_them, ModelConfig& c) {
+  if (!q.find_bool("use_rms_norm").value_or(false)) return;
+  if (!family_has_them) {
+    q.bad("use_rms_norm", "is true: " + c.architecture + " has no norms before its projections", ErrorKind::unsupported);
+  }
+  const float eps = q.find_float("rms_norm_eps", 0, 1).value_or(1e-6f);
+  if (eps != c.rms_eps) {
+    q.bad("rms_norm_eps", fmt::format("is {}, only the model's own, {}, is supported", eps, c.rms_eps), ErrorKind::unsupported);
+  }
+  c.input_norms = true;
+}
+
+ProjectionRule read_projections(const Members& config, const HuggingFaceFamily& family, ModelConfig& c) {
   const auto q = config.find_object("quantization_config");
   if (!q) return {.absmean = family.always_ternary};
   q->one_of("quant_method", {"bitnet"});
   const std::string linear = q->one_of("linear_class", {"bitlinear", "autobitlinear"});
   const std::string mode = q->one_of("quantization_mode", {"offline", "online"});
-  if (q->find_bool("use_rms_norm").value_or(false)) {
-    q->bad("use_rms_norm", "is true: a norm before every projection is not supported", ErrorKind::unsupported);
-  }
+  read_input_norms(*q, find_architecture(family.architecture)->may_have_input_norms, c);
   if (linear == "bitlinear" && mode == "online") {
     q->bad("quantization_mode", "is online, which goes with linear_class autobitlinear alone");
   }
@@ -252,12 +267,12 @@ HuggingFaceConfig read_config(const HuggingFaceFolder& folder) {
   c.architecture = architecture.name;
   c.name = last_part(folder.path());
   c.activation = architecture.activation;
-  c.sub_norms = architecture.sub_norms;
+  c.sub_norms = architecture.sub_norms, c.qk_norms = architecture.qk_norms, c.post_norms = architecture.post_norms;
   for (const NeutralKey& key : neutral_keys) config.require_neutral(key);
   read_sizes(config, c);
   read_rope(config, family, c);
   read_activation(config, c);
-  result.projections = read_projections(config, family);
+  result.projections = read_projections(config, family, c);
   result.tied_head = config.find_bool("tie_word_embeddings");
   return result;
 }

@@ -11,7 +11,7 @@ struct Pair {
 };
 
 // Parts of a layer. Two rows of one part are two names in use: transformers' first, then those of the 1bitLLM family.
-constexpr std::array<Pair, 13> layer_parts = {{
+constexpr std::array<Pair, 22> layer_parts = {{
     {"attn_norm", "input_layernorm"},
     {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},
@@ -25,6 +25,15 @@ constexpr std::array<Pair, 13> layer_parts = {{
     {"ffn_sub_norm", "mlp.ffn_sub_norm"},
     {"ffn_sub_norm", "mlp.ffn_layernorm"},
     {"ffn_down", "mlp.down_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"attn_q_norm_in", "self_attn.q_proj.rms_norm"},
+    {"attn_k_norm_in", "self_attn.k_proj.rms_norm"},
+    {"attn_v_norm_in", "self_attn.v_proj.rms_norm"},
+    {"attn_output_norm_in", "self_attn.o_proj.rms_norm"},
+    {"ffn_gate_norm_in", "mlp.gate_proj.rms_norm"},
+    {"ffn_up_norm_in", "mlp.up_proj.rms_norm"},
+    {"ffn_down_norm_in", "mlp.down_proj.rms_norm"},
 }};
 
 constexpr std::array<Pair, 2> model_parts = {{

@@ -14,8 +14,8 @@ PROJECTIONS = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn
                "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
 NORMS = {"attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
 SUB_NORMS = {"bitnet-b1.58": {"attn_sub_norm": "self_attn.attn_sub_norm", "ffn_sub_norm": "mlp.ffn_sub_norm"},
-             "bitnet": {"attn_sub_norm": "self_attn.inner_attn_ln", "ffn_sub_norm": "mlp.ffn_layernorm"}, "llama": {}}
-CLASS = {"bitnet-b1.58": "BitNetForCausalLM", "bitnet": "BitnetForCausalLM", "llama": "LlamaForCausalLM"}
+             "bitnet": {"attn_sub_norm": "self_attn.inner_attn_ln", "ffn_sub_norm": "mlp.ffn_layernorm"}, "llama": {}, "qwen3": {"attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm"}}
+CLASS = {"bitnet-b1.58": "BitNetForCausalLM", "bitnet": "BitnetForCausalLM", "llama": "LlamaForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 
 
 class Bf16:
@@ -58,7 +58,7 @@ class TinyModel:
     """Random master weights; `codes` and `scales` by absmean. Embedding and norms are bfloat16 values."""
 
     def __init__(self, architecture, *, layers=2, embd=128, ff=256, heads=4, kv_heads=2, head_dim=None, vocab=96, eps=1e-5, theta=1e4,
-                 tied=True, master="bf16", seed=1):
+                 tied=True, master="bf16", seed=1, input_norms=False):
         self.architecture, self.tied, self.eps, self.theta = architecture, tied, eps, theta
         self.layers, self.embd, self.ff, self.heads, self.kv_heads, self.vocab = layers, embd, ff, heads, kv_heads, vocab
         self.head_dim = head_dim or embd // heads
@@ -66,7 +66,12 @@ class TinyModel:
         q, kv = heads * self.head_dim, kv_heads * self.head_dim
         shapes = {"attn_q": (q, embd), "attn_k": (kv, embd), "attn_v": (kv, embd), "attn_output": (embd, q), "ffn_gate": (ff, embd),
                   "ffn_up": (ff, embd), "ffn_down": (embd, ff)}
-        norms = {"attn_norm": embd, "ffn_norm": embd} | ({"attn_sub_norm": q, "ffn_sub_norm": ff} if SUB_NORMS[architecture] else {})
+        sizes = {"attn_sub_norm": q, "ffn_sub_norm": ff, "attn_q_norm": self.head_dim, "attn_k_norm": self.head_dim}
+        norms = {"attn_norm": embd, "ffn_norm": embd} | {name: sizes[name] for name in SUB_NORMS[architecture]}
+        self.norm_names = NORMS | SUB_NORMS[architecture]
+        if input_norms:
+            norms |= {f"{name}_norm_in": shape[1] for name, shape in shapes.items()}
+            self.norm_names |= {f"{name}_norm_in": f"{hf}.rms_norm" for name, hf in PROJECTIONS.items()}
         self.embedding, self.head = (Bf16(random.standard_normal((vocab, embd)) * 0.1) for _ in range(2))
         self.output_norm = Bf16(random.uniform(0.5, 1.5, embd))
         self.norms = [{name: Bf16(random.uniform(0.5, 1.5, size)) for name, size in norms.items()} for _ in range(layers)]
@@ -102,7 +107,7 @@ class TinyModel:
     def folder_tensors(self, form):
         tensors = {"model.embed_tokens.weight": self.embedding} | dict(self.projections(form)) | {"model.norm.weight": self.output_norm}
         for layer in range(self.layers):
-            for name, hf in (NORMS | SUB_NORMS[self.architecture]).items():
+            for name, hf in self.norm_names.items():
                 tensors[f"model.layers.{layer}.{hf}.weight"] = self.norms[layer][name]
         return tensors | ({} if self.tied else {"lm_head.weight": self.head})
 

@@ -48,6 +48,20 @@ def test_heads_longer_than_the_width_divided_and_a_head_of_its_own(bitnet, tmp_p
     assert bitnet.npy_bytes(folder, IDS) == bitnet.npy_bytes(model.write_gguf(tmp_path / "m.gguf"), IDS)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_qwen3_models(bitnet, tmp_path, form):
+    model = TinyModel("qwen3", head_dim=48, seed=11)
+    folder = model.write_folder(tmp_path / "hf", form)
+    assert bitnet.npy_bytes(folder, IDS) == bitnet.npy_bytes(model.write_gguf(tmp_path / "m.gguf", form), IDS)
+
+
+def test_norms_before_each_projection(bitnet, tmp_path):
+    model = TinyModel("qwen3", seed=12, eps=1e-6, input_norms=True)
+    quantisation = {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online", "use_rms_norm": True}
+    folder = model.write_folder(tmp_path / "hf", "master", quantization_config=quantisation)
+    assert bitnet.npy_bytes(folder, IDS) == bitnet.npy_bytes(model.write_gguf(tmp_path / "m.gguf"), IDS)
+
+
 def close(found, expected, bound):
     """Rotation of unpermuted rows adds the same products in another order, so llama folders agree closely, not to the bit."""
     return np.abs(found - expected).mean() <= bound * expected.std() and (found.argmax(1) == expected.argmax(1)).mean() >= 0.9

@@ -211,7 +211,7 @@ TEST_F(ModelFolder, WhatChangesTheArithmeticIsNotIgnored) {
       {"hidden_act", "gelu", "hidden_act is 'gelu', supported are silu, relu2"},
       {"quantization_config", {{"quant_method", "gptq"}}, "quantization_config.quant_method is 'gptq', supported are bitnet"},
       {"quantization_config", {{"linear_class", "x"}}, "linear_class is 'x', supported are bitlinear, autobitlinear"},
-      {"quantization_config", {{"use_rms_norm", true}}, "a norm before every projection is not supported"},
+      {"quantization_config", {{"use_rms_norm", true}}, "llama has no norms before its projections"},
   };
   for (const auto& [key, value, fact] : cases) {
     Json config = base_config("LlamaForCausalLM");

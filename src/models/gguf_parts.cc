@@ -38,6 +38,17 @@ void check_part(const GgufFile& file, std::size_t part, std::size_t count) {
   }
 }
 
+void check_is_first(const GgufFile& file, std::size_t count) {
+  const std::uint64_t part = require(file, no_key);
+  if (part == 0) return;
+  const std::string end = part < count ? part_path("", part, count) : "";
+  std::string first;
+  if (!end.empty() && file.path().ends_with(end)) {
+    first = ", " + printable(part_path(file.path().substr(0, file.path().size() - end.size()), 0, count), 512);
+  }
+  bad(file, fmt::format("{} is {}, it must be 0: give the first of the {} parts{}", no_key, part, count, first));
+}
+
 void check_tensors(const std::vector<GgufFile>& parts) {
   std::set<std::string_view> names;
   for (const GgufFile& part : parts) {
@@ -78,6 +89,7 @@ std::vector<GgufFile> open_parts(const std::string& path) {
   const std::uint64_t count = parts.front().find_unsigned(count_key).value_or(1);
   if (count <= 1) return parts;
   if (count > max_parts) bad(parts.front(), fmt::format("{} is {}, at most {} are allowed", count_key, count, max_parts));
+  check_is_first(parts.front(), count);
   check_part(parts.front(), 0, count);
   const std::string end = part_path("", 0, count);
   if (!path.ends_with(end)) bad(parts.front(), fmt::format("is the first of {} parts, its name must end with {}", count, end));

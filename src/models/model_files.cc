@@ -6,66 +6,10 @@
 #include <numeric>
 
 #include "common/error.h"
+#include "models/gguf_parts.h"
 
 namespace bitnet {
 namespace {
-
-constexpr std::uint64_t max_parts = 10'000;
-
-// "NAME-00001-of-00003.gguf" for part 0 of 3.
-std::string part_path(std::string_view name, std::uint64_t part, std::uint64_t count) {
-  return fmt::format("{}-{:05}-of-{:05}.gguf", name, part + 1, count);
-}
-
-std::uint64_t split_number(const GgufFile& file, std::string_view key) {
-  const auto value = file.find_unsigned(key);
-  if (!value) fail(ErrorKind::bad_model, "{}: {} is missing", printable(file.path(), 512), key);
-  return *value;
-}
-
-// What every part says of the whole (llama.cpp, tools/gguf-split).
-struct Split {
-  std::string name;  // of all parts, without number
-  std::uint64_t count, tensors;
-};
-
-Split read_split(const GgufFile& first) {
-  const std::string shown = printable(first.path(), 512);
-  Split split{first.path(), split_number(first, "split.count"), split_number(first, "split.tensors.count")};
-  if (split.count > max_parts) {
-    fail(ErrorKind::bad_model, "{}: split.count is {}, at most {} are allowed", shown, split.count, max_parts);
-  }
-  const std::uint64_t number = split_number(first, "split.no");
-  if (number >= split.count) {
-    fail(ErrorKind::bad_model, "{}: split.no is {}, it must be below split.count, which is {}", shown, number, split.count);
-  }
-  const std::string suffix = part_path("", number, split.count);
-  if (!first.path().ends_with(suffix)) {
-    fail(ErrorKind::bad_model, "{}: is part {} of {}, so its name must end with {}", shown, number + 1, split.count, suffix);
-  }
-  split.name.resize(split.name.size() - suffix.size());
-  if (number != 0) {
-    fail(ErrorKind::bad_model, "{}: is part {} of {}, give the first: {}", shown, number + 1, split.count,
-         printable(part_path(split.name, 0, split.count), 512));
-  }
-  return split;
-}
-
-GgufFile open_part(const Split& split, std::uint64_t number) {
-  const std::string path = part_path(split.name, number, split.count), shown = printable(path, 512);
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    fail(ErrorKind::bad_model, "{}: part {} of {} is missing", shown, number + 1, split.count);
-  }
-  GgufFile part = GgufFile::open(path);
-  const std::pair<const char*, std::uint64_t> expected[] = {
-      {"split.no", number}, {"split.count", split.count}, {"split.tensors.count", split.tensors}};
-  for (const auto& [key, value] : expected) {
-    const std::uint64_t found = split_number(part, key);
-    if (found != value) fail(ErrorKind::bad_model, "{}: {} is {}, the first part asks for {}", shown, key, found, value);
-  }
-  return part;
-}
 
 std::string folder_of(const std::string& file) {
   const std::size_t slash = file.rfind('/');
@@ -80,25 +24,10 @@ ModelFiles ModelFiles::open(const std::string& path) {
   if (path.ends_with(".safetensors") || std::filesystem::is_directory(path, error)) {
     files.open_folder();
   } else {
-    files.open_gguf();
+    files.gguf_ = open_parts(path);
   }
   files.list_tensors();
   return files;
-}
-
-void ModelFiles::open_gguf() {
-  gguf_.push_back(GgufFile::open(path_));
-  if (gguf_.front().find_unsigned("split.count").value_or(0) <= 1) return;
-  const Split split = read_split(gguf_.front());
-  std::uint64_t tensors = gguf_.front().tensors().size();
-  for (std::uint64_t i = 1; i < split.count; ++i) {
-    gguf_.push_back(open_part(split, i));
-    tensors += gguf_.back().tensors().size();
-  }
-  if (tensors != split.tensors) {
-    fail(ErrorKind::bad_model, "{}: split.tensors.count is {}, the parts have {}", printable(path_, 512), split.tensors,
-         tensors);
-  }
 }
 
 void ModelFiles::open_folder() {

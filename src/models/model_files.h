@@ -50,7 +50,6 @@ class ModelFiles {
 
  private:
   explicit ModelFiles(std::string path) : path_(std::move(path)) {}
-  void open_gguf();
   void open_folder();
   void list_tensors();
 

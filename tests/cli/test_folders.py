@@ -110,9 +110,9 @@ def test_inspect_reports_a_split_file(bitnet, tmp_path):
     assert len(report["tensors"]) == 11 and {t["file"] for t in report["tensors"]} == {0, 1}
     assert [name.rpartition("/")[2] for name in report["file"]["files"]] == ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]
     assert "2 files" in bitnet.text("inspect", "m-00001-of-00002.gguf")
-    assert "give the first: m-00001-of-00002.gguf" in bitnet.refusal(4, "inspect", "m-00002-of-00002.gguf")
+    assert "give the first of the 2 parts, m-00001-of-00002.gguf" in bitnet.refusal(4, "inspect", "m-00002-of-00002.gguf")
     (tmp_path / "m-00002-of-00002.gguf").unlink()
-    assert "part 2 of 2 is missing" in bitnet.refusal(4, "inspect", "m-00001-of-00002.gguf")
+    assert "m-00002-of-00002.gguf: cannot open" in bitnet.refusal(3, "inspect", "m-00001-of-00002.gguf")
 
 
 def test_what_is_wrong_is_said_at_once(bitnet, copy, tmp_path):

@@ -13,7 +13,8 @@ QKV = ("attn_q", "attn_k", "attn_v")
 PROJECTIONS = (*QKV, "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 
 BASE = dict(layers=2, embd=128, ff=256, heads=4, kv_heads=2, head_dim=32, vocab=64, ctx=512, eps=1e-5, theta=10000.0, tied=True,
-            weights="I2_S", sub_norms=False, qk_norms=False, post_norms=False, input_norms=False, window=0, keys=())
+            weights="I2_S", sub_norms=False, qk_norms=False, post_norms=False, input_norms=False, window=0, keys=(),
+            ternary_tables=False)
 FAMILIES = {
     # Microsoft's 2B-4T: squared ReLU, sub-norms.
     "bitnet_2b": dict(arch="bitnet-b1.58", sub_norms=True, theta=500000.0),
@@ -23,8 +24,11 @@ FAMILIES = {
     "llama_ternary": dict(arch="llama", tied=False, theta=500000.0),
     # TriLM: as its makers unpack it, some scales to a matrix, so that activations stay float.
     "trilm": dict(arch="llama", weights="shards", heads=2, kv_heads=2, head_dim=64),
-    # Qwen3, the backbone of Ternary-Bonsai: a scale for every 128 weights, float activations.
+    # Qwen3 with heads of another length than embedding / heads, and rows that are no multiple of 128.
     "qwen3": dict(arch="qwen3", qk_norms=True, heads=4, kv_heads=2, head_dim=48, tied=False, weights="groups", eps=1e-6, theta=1e6),
+    # Ternary-Bonsai: Qwen3 with a scale for every 128 weights, embedding and head included, and float activations.
+    "bonsai": dict(arch="qwen3", qk_norms=True, heads=4, kv_heads=2, head_dim=64, tied=False, weights="groups", ternary_tables=True,
+                   eps=1e-6, theta=1e6),
     # BitNet-embedding-0.6B.
     "bitnet_embedding_qwen3": dict(arch="qwen3", qk_norms=True, input_norms=True, heads=4, kv_heads=2, head_dim=64, eps=1e-6, theta=1e6,
                                    keys=(("pooling_type", 3),)),
@@ -95,10 +99,15 @@ def weights_of(name):
     def norm(tensor, size):
         return (1 + 0.3 * draw(tensor).standard_normal(size)).astype(np.float32)
 
-    arrays = {"token_embd": (draw("token_embd").standard_normal((m["vocab"], m["embd"])) * 0.5).astype(np.float16).astype(np.float32),
-              "output_norm": norm("output_norm", m["embd"])}
+    def table(tensor, deviation):
+        shape = (m["vocab"], m["embd"])
+        if m["ternary_tables"]:
+            return random_ternary(draw(tensor), shape, "groups")
+        return (draw(tensor).standard_normal(shape) * deviation).astype(np.float16).astype(np.float32)
+
+    arrays = {"token_embd": table("token_embd", 0.5), "output_norm": norm("output_norm", m["embd"])}
     if not m["tied"]:
-        arrays["output"] = (draw("output").standard_normal((m["vocab"], m["embd"])) * 0.3).astype(np.float16).astype(np.float32)
+        arrays["output"] = table("output", 0.3)
     for layer in range(m["layers"]):
         for part, size in norms_of(m):
             arrays[f"blk.{layer}.{part}"] = norm(f"blk.{layer}.{part}", size)
@@ -120,8 +129,11 @@ def stored(name, kind, values):
     return Tensor(name, values.shape, kind, functools.partial(iter, [values.astype({"F32": np.float32, "F16": np.float16}[kind])]))
 
 
-def ternary_tensors(name, w, kind):
-    if kind == "I2_S":
+def ternary_tensors(name, w, kind, encoder):
+    if encoder and kind == "groups":
+        encoded_kind, data = encoder(w)
+        yield Tensor(name + ".weight", w.codes.shape, encoded_kind, functools.partial(iter, [np.frombuffer(data, np.uint8)]))
+    elif kind == "I2_S":
         yield Tensor(name + ".weight", w.codes.shape, "I2_S", functools.partial(iter, [pack_i2_s(w.codes), i2_s_tail(w.scales)]))
     elif kind == "F16+scale":
         yield stored(name + ".weight", "F16", w.codes)
@@ -130,7 +142,7 @@ def ternary_tensors(name, w, kind):
         yield stored(name + ".weight", "F16", w.dense())
 
 
-def tensors_of(name):
+def tensors_of(name, encoder):
     m = family(name)
     for tensor, values in weights_of(name).items():
         part = tensor.rsplit(".", 1)[-1]
@@ -139,12 +151,13 @@ def tensors_of(name):
                 heads = m["heads" if part == "attn_q" else "kv_heads"]
                 scales = values.scales if np.ndim(values.scales) == 0 else np.broadcast_to(values.scales, values.codes.shape)
                 values = Ternary(permuted(values.codes, heads), scales if np.ndim(scales) == 0 else permuted(scales, heads))
-            yield from ternary_tensors(tensor, values, m["weights"])
+            yield from ternary_tensors(tensor, values, m["weights"], encoder)
         else:
             yield stored(tensor + ".weight", "F32" if values.ndim == 1 else "F16", values)
 
 
-def write_family(name, path):
+def write_family(name, path, encoder=None):
+    """`encoder` turns a Ternary with a scale for every 128 weights into (type, bytes); without it is stored as F16."""
     m = family(name)
     arch = m["arch"]
     pairs = {"vocab_size": m["vocab"], "context_length": m["ctx"], "embedding_length": m["embd"], "block_count": m["layers"],
@@ -152,4 +165,4 @@ def write_family(name, path):
              "attention.key_length": m["head_dim"], "attention.value_length": m["head_dim"], "rope.dimension_count": m["head_dim"],
              "attention.layer_norm_rms_epsilon": m["eps"], "rope.freq_base": m["theta"]} | dict(m["keys"])
     metadata = [("general.architecture", arch), ("general.name", name)] + [(f"{arch}.{key}", value) for key, value in pairs.items()]
-    return write_gguf(path, list(tensors_of(name)), metadata)
+    return write_gguf(path, list(tensors_of(name, encoder)), metadata)

@@ -73,6 +73,9 @@ def loaded(name):
     m, model = family(name), hf_model(name).float().eval()
     gemma = m["arch"] == "gemma3"
     arrays = weights_of(name)
+    for table in {"token_embd", "output"} & arrays.keys():
+        if isinstance(arrays[table], Ternary):
+            arrays[table] = arrays[table].dense()
     state = {"model.embed_tokens.weight": arrays["token_embd"], "model.norm.weight": arrays["output_norm"] - gemma,
              "lm_head.weight": arrays.get("output", arrays["token_embd"])}
     quantised = {}

@@ -100,7 +100,15 @@ std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
   // A scanned head's few exact rows do not count.
   const std::uint64_t tables = model.token_embd.resident_bytes() + model.output.resident_bytes();
   const std::uint64_t head = model.head_scan.usable() ? 0 : model.head().stored_bytes();
-  return model.bytes() - model.down_columns_bytes() - tables + head + static_cast<std::uint64_t>(depth) * kv_bytes_per_token();
+  return model.bytes() - model.down_columns_bytes() - tables + head + kv_bytes_at(depth);
+}
+
+// Read of keys and values by one decode step at a depth: layers with a window read no more than that.
+std::uint64_t Engine::kv_bytes_at(std::int64_t depth) const {
+  const ModelConfig& c = config();
+  const std::int64_t windowed = std::count(c.windowed.begin(), c.windowed.end(), true);
+  const std::int64_t positions = depth * (c.n_layer - windowed) + std::min(depth, c.window) * windowed;
+  return static_cast<std::uint64_t>(positions) * kv_bytes_per_token() / static_cast<std::uint64_t>(c.n_layer);
 }
 
 std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {

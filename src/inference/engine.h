@@ -169,6 +169,7 @@ class Engine {
  private:
   struct Parts;
   explicit Engine(std::unique_ptr<Parts> parts);
+  std::uint64_t kv_bytes_at(std::int64_t depth) const;
   void check_ids(std::span<const TokenId> ids, const std::string& what = "the prompt") const;
   void answer(std::span<const Step> steps, const StepSink& sink);
   std::optional<LogitSet> prefill(Session& session, const GenerateRequest& request, const LogitQuery& query,

@@ -95,5 +95,12 @@ TEST(HeadExactness, OfARandomModel) {
   expect_equal_draws(file.path());
 }
 
+// Its embedding is scaled where it is looked up, not where it is the head.
+TEST(HeadExactness, OfAModelWithAScaledEmbedding) {
+  const test::RandomModel model{.architecture = "gemma3", .n_vocab = 4096, .window = 60, .tokenizer = false};
+  const test::TempFile file(model.bytes());
+  expect_equal_draws(file.path());
+}
+
 }  // namespace
 }  // namespace bitnet

@@ -7,6 +7,7 @@ drawn from (seed, its name), so one seed gives the same codes in every weight ty
   make_random_model.py -o 2b.gguf                                 the shape of bitnet-b1.58-2B-4T, I2_S weights, f16 embedding
   make_random_model.py -o t.gguf --layers 4 --embd 256 --ff 768 --heads 8 --kv-heads 2 --vocab 4096 --type TQ1_0 --tokenizer
   make_random_model.py -o up.gguf --llama-cpp                     TQ2_0 weights and the names that llama.cpp's `bitnet` reads
+  make_random_model.py -o e.gguf --shape embedding-0.6b           the shape of BitNet-embedding-0.6B; embedding-270m is the other one
 
 Byte layouts: docs/formats.md.
 """
@@ -20,9 +21,15 @@ from gguf_file import Tensor, i2_s_tail, model_metadata, write_gguf
 
 BLOCK = 256                  # weights per TQ1_0, TQ2_0 and Q6_K block
 CHUNK_WEIGHTS = 1 << 24      # weights made at a time, which bounds memory
-ARCHITECTURES = {"bitnet-b1.58": True, "bitnet-25": True, "bitnet": True, "llama": False}  # has sub-norms?
+ARCHITECTURES = {"bitnet-b1.58": ("sub",), "bitnet-25": ("sub",), "bitnet": ("sub",), "llama": (), "qwen3": ("qk", "input"),
+                 "gemma3": ("qk", "post", "input")}  # the norms it has besides attn_norm and ffn_norm; qwen3 and gemma3 as embedding models
 SHAPES = {
-    "2b-4t": dict(layers=30, embd=2560, ff=6912, heads=20, kv_heads=5, vocab=128256, ctx=4096, theta=500000.0, eps=1e-5),
+    "2b-4t": dict(layers=30, embd=2560, ff=6912, heads=20, kv_heads=5, head_dim=0, vocab=128256, ctx=4096, theta=500000.0, eps=1e-5,
+                  arch="bitnet-b1.58"),
+    "embedding-0.6b": dict(layers=28, embd=1024, ff=3072, heads=16, kv_heads=8, head_dim=128, vocab=151936, ctx=32768, theta=1e6, eps=1e-6,
+                           arch="qwen3"),
+    "embedding-270m": dict(layers=18, embd=640, ff=2048, heads=4, kv_heads=1, head_dim=256, vocab=262144, ctx=32768, theta=1e4, eps=1e-6,
+                           arch="gemma3"),
 }
 
 # A random byte 0..80 stands for four ternary codes c0 c1 c2 c3 (weight + 1), c0 in its lowest base-3 digit. The codes belong to
@@ -129,31 +136,38 @@ def norm_chunks(seed, name, shape, kind):
 
 def model_tensors(m):
     """The tensors in file order, with the names of the published models."""
-    head_dim = m.embd // m.heads
-    kv = head_dim * m.kv_heads
-    sub_norms = ARCHITECTURES[m.arch]
+    q, kv = m.head_dim * m.heads, m.head_dim * m.kv_heads
+    norms = ARCHITECTURES[m.arch]
 
     def tensor(name, shape, kind, chunks):
         return Tensor(name, shape, kind, functools.partial(chunks, m.seed, name, shape, kind))
 
     yield tensor("token_embd.weight", (m.vocab, m.embd), m.embd_type, embedding_chunks)
     for layer in range(m.layers):
-        parts = [("attn_norm", m.embd), ("attn_q", (m.embd, m.embd)), ("attn_k", (kv, m.embd)), ("attn_v", (kv, m.embd)),
-                 ("attn_sub_norm", m.embd), ("attn_output", (m.embd, m.embd)), ("ffn_norm", m.embd),
-                 ("ffn_gate", (m.ff, m.embd)), ("ffn_up", (m.ff, m.embd)), ("ffn_sub_norm", m.ff), ("ffn_down", (m.embd, m.ff))]
+        parts = [("attn_norm", m.embd), ("attn_q", (q, m.embd)), ("attn_k", (kv, m.embd)), ("attn_v", (kv, m.embd)),
+                 *[("attn_q_norm", m.head_dim), ("attn_k_norm", m.head_dim)] * ("qk" in norms), *[("attn_sub_norm", q)] * ("sub" in norms),
+                 ("attn_output", (m.embd, q)), *[("post_attention_norm", m.embd)] * ("post" in norms), ("ffn_norm", m.embd),
+                 ("ffn_gate", (m.ff, m.embd)), ("ffn_up", (m.ff, m.embd)), *[("ffn_sub_norm", m.ff)] * ("sub" in norms),
+                 ("ffn_down", (m.embd, m.ff)), *[("post_ffw_norm", m.embd)] * ("post" in norms)]
         for part, shape in parts:
-            name = f"blk.{layer}.{part}.weight"
-            if isinstance(shape, tuple):
-                yield tensor(name, shape, m.type, ternary_chunks)
-            elif sub_norms or "sub_norm" not in part:
-                yield tensor(name, (shape,), "F32", norm_chunks)
+            name = f"blk.{layer}.{part}"
+            if not isinstance(shape, tuple):
+                yield tensor(name + ".weight", (shape,), "F32", norm_chunks)
+                continue
+            if "input" in norms:
+                yield tensor(name + "_norm_in.weight", (shape[1],), "F32", norm_chunks)
+            yield tensor(name + ".weight", shape, m.type, ternary_chunks)
     yield tensor("output_norm.weight", (m.embd,), "F32", norm_chunks)
 
 
 def metadata(m):
     pairs = model_metadata(m.arch, f"random-{m.shape}" if m.sized_by_shape else "random", m.type, vocab=m.vocab, ctx=m.ctx, embd=m.embd,
-                           layers=m.layers, ff=m.ff, heads=m.heads, kv_heads=m.kv_heads, head_dim=m.embd // m.heads, eps=m.eps,
+                           layers=m.layers, ff=m.ff, heads=m.heads, kv_heads=m.kv_heads, head_dim=m.head_dim, eps=m.eps,
                            theta=m.theta)
+    if m.head_dim != m.embd // m.heads:
+        pairs += [(f"{m.arch}.attention.key_length", m.head_dim), (f"{m.arch}.attention.value_length", m.head_dim)]
+    if "input" in ARCHITECTURES[m.arch]:
+        pairs.append((f"{m.arch}.pooling_type", 3))
     return pairs + (tokenizer_metadata(m.vocab) if m.tokenizer else [])
 
 
@@ -185,24 +199,26 @@ def parse(arguments):
     add("--shape", choices=SHAPES, default="2b-4t", help="sizes to start from (default %(default)s)")
     for name in ("layers", "embd", "ff", "heads", "kv-heads", "vocab", "ctx"):
         add(f"--{name}", type=int, help="overrides the shape's")
+    add("--head-dim", type=int, help="overrides the shape's; 0 = embd / heads")
     add("--theta", type=float, help="RoPE base, overrides the shape's")
     add("--eps", type=float, help="RMS norm epsilon, overrides the shape's")
-    add("--arch", choices=ARCHITECTURES, help="architecture name (default bitnet-b1.58)")
+    add("--arch", choices=ARCHITECTURES, help="architecture name, overrides the shape's")
     add("--type", choices=PACKERS, help="type of the ternary matrices (default I2_S)")
     add("--embd-type", choices=("F16", "Q6_K"), default="F16", help="type of token_embd (default %(default)s)")
     add("--tokenizer", action="store_true", help="add a synthetic byte-level tokenizer")
     add("--llama-cpp", action="store_true", help="a file llama.cpp loads: --arch bitnet --type TQ2_0 --tokenizer")
     add("--seed", type=int, default=1, help="(default %(default)s)")
     m = parser.parse_args(arguments)
-    m.sized_by_shape = all(getattr(m, name) is None for name in SHAPES[m.shape])
+    m.sized_by_shape = all(getattr(m, name) is None for name in SHAPES[m.shape] if name != "arch")
+    m.arch = m.arch or ("bitnet" if m.llama_cpp else None)
     for name, value in SHAPES[m.shape].items():
         if getattr(m, name) is None:
             setattr(m, name, value)
-    m.arch = m.arch or ("bitnet" if m.llama_cpp else "bitnet-b1.58")
     m.type = m.type or ("TQ2_0" if m.llama_cpp else "I2_S")
     m.tokenizer = m.tokenizer or m.llama_cpp
     for complaint in complaints(m):
         parser.error(complaint)
+    m.head_dim = m.head_dim or m.embd // m.heads
     return m
 
 
@@ -213,7 +229,7 @@ def complaints(m):
         yield "every size must be at least 1"
     elif m.embd % unit or m.ff % unit:
         yield f"--embd {m.embd} and --ff {m.ff} must be multiples of {unit} for these types"
-    elif m.embd % m.heads or m.heads % m.kv_heads or m.embd // m.heads % 2:
+    elif (m.embd % m.heads and not m.head_dim) or m.heads % m.kv_heads or (m.head_dim or m.embd // m.heads) % 2:
         yield f"--embd {m.embd} must be --heads {m.heads} times an even number, and --heads a multiple of --kv-heads {m.kv_heads}"
     if m.tokenizer and m.vocab < 258:
         yield f"--vocab {m.vocab} is too small for a byte-level tokenizer: 256 bytes and 2 special tokens"

@@ -90,6 +90,16 @@ def test_the_llama_architecture_has_no_sub_norms(tmp_path):
     assert not [t.name for t in reader.tensors if "sub_norm" in t.name]
 
 
+@pytest.mark.parametrize("shape, width, heads, norms_of_a_layer", [("embedding-0.6b", 1024, 2048, 11), ("embedding-270m", 640, 1024, 13)])
+def test_embedding_shapes_have_a_norm_before_each_projection(shape, width, heads, norms_of_a_layer):
+    m = maker.parse(["-o", "unused", "--shape", shape])
+    shapes = {t.name: t.shape for t in maker.model_tensors(m)}
+    layer = {name: size for name, size in shapes.items() if name.startswith("blk.3.")}
+    assert sum("norm" in name for name in layer) == norms_of_a_layer
+    assert layer["blk.3.attn_q.weight"] == (heads, width) and layer["blk.3.attn_output_norm_in.weight"] == (heads,)
+    assert dict(maker.metadata(m))[m.arch + ".attention.key_length"] == heads // m.heads
+
+
 def test_the_same_options_give_the_same_bytes(tmp_path):
     one, two = (made(tmp_path / name).read_bytes() for name in ("one.gguf", "two.gguf"))
     assert one == two and sorted(p.name for p in tmp_path.iterdir()) == ["one.gguf", "two.gguf"]

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "support")]
 import family_models  # noqa: E402
 
 VECTORS = Path(__file__).with_name("families")
 STRICT_BOUND = 1e-3      # where no value is near a rounding tie, or nothing is rounded
 ORDINARY_BOUND = 0.02    # of the logits' standard deviation: one last-bit difference may flip an int8 rounding and travel on
 TOP1_SHARE = 0.95
+BONSAI_BLOCKS = {"Q2_0": 64, "Q2_0_G128": 128, "PQ2_0": 128, "PTQ1_0": 128}  # the types it is published in: weights of a scale
 
 
 @pytest.fixture(params=family_models.FAMILIES)
@@ -36,6 +37,19 @@ def test_ordinary_prompts_agree_statistically(bitnet, family):
     found, logits = bitnet.logits(path, expected["tokens"])[-len(expected["logits"]):], expected["logits"]
     assert np.abs(found - logits).mean() <= ORDINARY_BOUND * logits.std()
     assert (found.argmax(1) == logits.argmax(1)).mean() >= TOP1_SHARE
+
+
+@pytest.mark.parametrize("kind", BONSAI_BLOCKS)
+def test_bonsai_as_published_gives_the_logits_of_its_decoding(bitnet, tmp_path, kind):
+    encode = pytest.importorskip("ternary_formats", reason="no writer of these types in tests/support").encode
+
+    def encoder(w):
+        return kind, encode(kind, w.codes + 1, w.scales[:, ::BONSAI_BLOCKS[kind]])
+
+    family_models.write_family("bonsai", tmp_path / "f16.gguf")
+    family_models.write_family("bonsai", tmp_path / "published.gguf", encoder)
+    ids = np.load(VECTORS / "bonsai.npz")["tokens"]
+    assert bitnet.npy_bytes(tmp_path / "published.gguf", ids) == bitnet.npy_bytes(tmp_path / "f16.gguf", ids)
 
 
 def embedding(bitnet, path, ids, *flags):

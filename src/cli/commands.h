@@ -19,6 +19,8 @@ CommandBody add_tokenize(CLI::App& command);
 CommandBody add_detokenize(CLI::App& command);
 CommandBody add_logits(CLI::App& command);
 CommandBody add_perplexity(CLI::App& command);
+CommandBody add_kld(CLI::App& command);
+CommandBody add_eval(CLI::App& command);
 CommandBody add_split(CLI::App& command);
 CommandBody add_merge(CLI::App& command);
 CommandBody add_embed(CLI::App& command);

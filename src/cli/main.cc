@@ -20,7 +20,7 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 17> commands = {{
+constexpr std::array<CommandRow, 19> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"serve", "Answer requests over HTTP, as OpenAI's API does", add_serve},
@@ -30,6 +30,8 @@ constexpr std::array<CommandRow, 17> commands = {{
     {"detokenize", "Turn token ids into text", add_detokenize},
     {"logits", "Write the scores of every position as a NumPy file", add_logits},
     {"perplexity", "Measure how well a model predicts a text", add_perplexity},
+    {"kld", "Measure how far a model's predictions lie from another's", add_kld},
+    {"eval", "Ask a model multiple-choice questions", add_eval},
     {"split", "Cut a GGUF file into parts", add_split},
     {"merge", "Put the parts of a GGUF model together", add_merge},
     {"embed", "Turn texts into vectors", add_embed},

@@ -2,6 +2,7 @@
 #include "cli/scored_text.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/terminal.h"
 #include "common/error.h"
@@ -50,15 +51,20 @@ ScoredSequence ScoredText::sequence(const TextWindow& window, const Tokenizer& t
   return s;
 }
 
-ScoredText read_scored_text(const ScoredTextOptions& options, const Engine& engine) {
+ScoredText read_scored_text(const ScoredTextOptions& options, const Engine& engine, const Engine* second) {
   TextCut cut = options.cut;
-  if (cut.ctx == 0) cut.ctx = engine.n_ctx() - cut.stride / 2;
-  if (cut.window() > engine.n_ctx()) {
-    fail(ErrorKind::too_big, "a window of {} tokens does not fit, the model was trained for {}", cut.window(), engine.n_ctx());
+  const std::int64_t n_ctx = second == nullptr ? engine.n_ctx() : std::min(engine.n_ctx(), second->n_ctx());
+  if (cut.ctx == 0) cut.ctx = n_ctx - cut.stride / 2;
+  if (cut.window() > n_ctx) {
+    fail(ErrorKind::too_big, "a window of {} tokens does not fit, the model was trained for {}", cut.window(), n_ctx);
   }
   const Tokenizer& tokenizer = tokenizer_of(engine);
+  const std::string content = read_text_file(options.file, max_text_bytes);
   ScoredText text;
-  text.tokens = encode_scored(tokenizer, read_text_file(options.file, max_text_bytes));
+  text.tokens = encode_scored(tokenizer, content);
+  if (second != nullptr && second->tokenizer() != nullptr && encode_scored(*second->tokenizer(), content) != text.tokens) {
+    fail(ErrorKind::usage, "{}: the two models cut the text into different tokens", printable(options.file, 512));
+  }
   try {
     text.windows = text_windows(static_cast<std::int64_t>(text.tokens.size()), cut);
   } catch (const Error& error) {

@@ -39,8 +39,8 @@ struct ScoredText {
   ScoredSequence sequence(const TextWindow& window, const Tokenizer& tokenizer) const;
 };
 
-// Throws Error: usage for a text that is too short, too_big for windows beyond the context or a file above 256 MiB, not_found
-// and io.
-ScoredText read_scored_text(const ScoredTextOptions& options, const Engine& engine);
+// With a second engine also makes sure that it reads the same. Throws Error: usage for a text that is too short or that the two
+// cut into different tokens, too_big for windows beyond a context or a file above 256 MiB, not_found and io.
+ScoredText read_scored_text(const ScoredTextOptions& options, const Engine& engine, const Engine* second = nullptr);
 
 }  // namespace bitnet::cli

@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         # What is counted as sent should not sit in a buffer.
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def log_message(self, *arguments):

@@ -231,11 +231,12 @@ def started(user, *arguments):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_killed_pull_goes_on_where_it_was(user, hub, seed):
-    content = hub.add(REPOSITORY, "a-i2_s.gguf", noise(8 << 20, seed))
-    hub.piece, hub.pause = 1 << 15, 0.002
+    # Large enough that the system's buffers, which hold what was sent and not yet read at a kill, are far below the 5 %.
+    content = hub.add(REPOSITORY, "a-i2_s.gguf", noise(24 << 20, seed))
+    hub.piece, hub.pause = 1 << 15, 0.001
     generator = random.Random(seed)
     for _ in range(4):
-        before, amount = hub.body_bytes, generator.randrange(1 << 19, 3 << 19)
+        before, amount = hub.body_bytes, generator.randrange(3 << 19, 9 << 19)
         process = started(user, REPOSITORY)
         wait_until(lambda: hub.body_bytes >= before + amount)
         process.kill()
@@ -250,7 +251,7 @@ def test_a_killed_pull_goes_on_where_it_was(user, hub, seed):
 
 
 def test_ctrl_c_keeps_what_is_there(user, hub):
-    content = hub.add(REPOSITORY, "a.gguf", noise(4 << 20))
+    content = hub.add(REPOSITORY, "a.gguf", noise(8 << 20))
     hub.piece, hub.pause = 1 << 15, 0.02
     process = started(user, REPOSITORY)
     wait_until(lambda: hub.body_bytes > 1 << 19)
@@ -307,7 +308,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_part(user, hub, limit):
     kept = (user.folder() / "blobs" / (content.sha256 + ".incomplete")).stat().st_size
     assert f"; {kept} of" in line
     user.pull(REPOSITORY)
-    assert user.blobs() == [content.sha256] and hub.body_bytes <= 1_000_000 + (1 << 18) * 2
+    assert user.blobs() == [content.sha256] and hub.methods("GET", "/resolve/")[-1][2]["Range"] == f"bytes={kept}-"
 
 
 def test_a_disk_that_has_no_room_is_noticed_before(user, hub):
@@ -340,7 +341,7 @@ def test_a_url_goes_to_a_file(user, hub, tmp_path):
 
 
 def test_a_url_is_resumed_only_while_it_is_the_same_file(user, hub, tmp_path):
-    content = hub.add(REPOSITORY, "a.gguf", noise(4 << 20))
+    content = hub.add(REPOSITORY, "a.gguf", noise(8 << 20))
     url = f"{hub.url}/cdn/{content.sha256}"
     hub.piece, hub.pause = 1 << 15, 0.01
     process = started(user, url, "-o", tmp_path / "f")

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/constraint_options.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -20,6 +21,7 @@ constexpr std::int64_t default_max_tokens = 256;
 
 struct RunOptions {
   ModelOptions model;
+  ConstraintOptions constraint;
   SamplingOptions sampling;
   std::string positional, prompt, file, ids, system;
   std::string format = "text";
@@ -100,6 +102,7 @@ int run(const RunOptions& o) {
   request.stop = o.sampling.stop;
   request.ignore_eos = o.sampling.ignore_eos;
   request.drafts = resolve_drafts(o.sampling);
+  request.constraint = resolve(o.constraint);
   request.cancel = &interrupted();
   const std::string prompt = o.ids.empty() ? prompt_text(o) : std::string();
   const InterruptGuard guard;
@@ -135,6 +138,7 @@ CommandBody add_run(CLI::App& command) {
       ->capture_default_str();
   command.add_flag("--stats", o->stats, "say on standard error how fast it was");
   add_model_flag(command, o->model);
+  add_constraint_flags(command, o->constraint);
   add_sampling_flags(command, o->sampling);
   add_threads_flag(command, o->model);
   add_engine_flags(command, o->model);

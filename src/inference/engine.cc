@@ -57,6 +57,8 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   parts->vocabulary = read_vocabulary(file);
+  if (const Tokenizer* tokenizer = parts->vocabulary.tokenizer.get())
+    parts->token_masks = std::make_unique<TokenMaskCache>(*tokenizer, file.config().n_vocab, parts->vocabulary.end_ids);
   parts->model = prepare(file, *parts->kernels, *parts->pool, progress, options.generates);
   const ModelConfig& c = parts->model.config;
   const KvShape shape{options.kv, c.n_layer, c.n_head_kv, c.head_dim};
@@ -263,7 +265,12 @@ Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequ
     fail(ErrorKind::usage, "scores is {}, allowed are -1 (none) to {}", request.scores, config().n_vocab);
   GenerationLimits limits{token_limit(request), request.stop, request.scores};
   if (!request.ignore_eos) limits.is_end = [this](TokenId id) { return is_end(id); };
-  return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence};
+  std::optional<Constraint> constraint;
+  if (request.constraint) {
+    if (!parts_->token_masks) fail(ErrorKind::usage, "{}: a constraint needs one", tokenizer_problem());
+    constraint.emplace(parts_->token_masks->of(request.constraint), *tokenizer(), !request.ignore_eos);
+  }
+  return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence, std::move(constraint)};
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way. Scores of the
@@ -320,8 +327,8 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     if (generation.drawn().size() == 1) result.timings.first_token_seconds = since_start.seconds();
     if (generation.finished()) break;
     const std::span<const TokenId> drawn = generation.drawn();
-    // Scores need every logit, which drafts do not bring.
-    logits = request.scores >= 0
+    // Scores need every logit, and a constraint others than the sampler's, which drafts do not bring.
+    logits = request.scores >= 0 || request.constraint
                  ? evaluate(session, drawn.last(1), generation.query())
                  : speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "inference/generation.h"
+#include "inference/grammar/grammar.h"
 #include "inference/hidden_zeros.h"
 #include "inference/logits.h"
 #include "inference/sampler.h"
@@ -38,8 +39,9 @@ struct GenerateRequest {
   std::vector<TokenId> prompt;   // at least one id, each in [0, n_vocab)
   std::int64_t max_tokens = -1;  // -1 = until the context is full
   SamplingParams sampling;
-  std::vector<std::string> stop;  // non-empty strings; the text ends before the first one that appears
-  bool ignore_eos = false;
+  std::vector<std::string> stop;                   // non-empty strings; the text ends before the first one that appears
+  bool ignore_eos = false;                         // an end token is like any other; under a constraint it is never drawn
+  std::shared_ptr<const Grammar> constraint = {};  // the text belongs to it, or, when cut short, begins one that does
   std::int64_t scores = -1;    // alternatives to score beside each drawn token (0 = the token alone); -1 = no scores
   bool prompt_scores = false;  // with scores: of the prompt's tokens too
   const std::atomic<bool>* cancel = nullptr;  // looked at once per token; the result then holds what there is

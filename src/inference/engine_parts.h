@@ -7,6 +7,7 @@
 
 #include "common/thread_pool.h"
 #include "inference/engine.h"
+#include "inference/grammar/token_mask_cache.h"
 #include "inference/prepare.h"
 #include "inference/speculation.h"
 #include "inference/transformer.h"
@@ -23,7 +24,8 @@ struct Engine::Parts {
   std::int64_t n_ctx = 0;
   std::unique_ptr<KvPages> kv_pages;
   ModelVocabulary vocabulary;
-  StepCosts step_costs;  // of these threads
+  std::unique_ptr<TokenMaskCache> token_masks;  // null without a tokenizer
+  StepCosts step_costs;                         // of these threads
 
   // Again for every pool: what pays depends on its threads.
   void measure_sparsity() {

@@ -38,23 +38,27 @@ std::vector<TokenId> dry_breakers(const SamplingParams& sampling, std::int64_t n
 }  // namespace
 
 Generation::Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits,
-                       std::int64_t n_vocab, const Tokenizer* tokenizer, std::uint64_t sequence)
+                       std::int64_t n_vocab, const Tokenizer* tokenizer, std::uint64_t sequence,
+                       std::optional<Constraint> constraint)
     : history_(std::move(prompt)),
       prompt_tokens_(history_.size()),
       limits_(std::move(limits)),
       sampler_(sampling, n_vocab, sequence, dry_breakers(sampling, n_vocab, tokenizer)),
+      constraint_(std::move(constraint)),
       stops_(limits_.stop) {
   if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   if (limits_.tokens <= 0) reason_ = FinishReason::length;
+  if (constraint_ && constraint_->must_end()) reason_ = FinishReason::stop;
 }
 
 void Generation::put(const LogitSet& logits, const PieceSink& sink) {
-  const TokenId id = sampler_.sample(logits, history_, drawn().size());
+  const TokenId id = sampler_.sample(constraint_ ? constraint_->allowed_of(logits) : logits, history_, drawn().size());
   if (limits_.scores >= 0) scores_.push_back(score_token(logits, id, limits_.scores));
   history_.push_back(id);
   if (limits_.is_end(id)) return finish(FinishReason::stop, sink);
+  if (constraint_) constraint_->accept(id);
   emit(decoder_ ? stops_.put(decoder_->put(id)) : std::string(), id, sink);
-  if (stops_.stopped()) {
+  if (stops_.stopped() || (constraint_ && constraint_->must_end())) {
     finish(FinishReason::stop, sink);
   } else if (static_cast<std::int64_t>(drawn().size()) >= limits_.tokens) {
     finish(FinishReason::length, sink);

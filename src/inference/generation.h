@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "inference/constraint.h"
 #include "inference/logits.h"
 #include "inference/sampler.h"
 #include "inference/stop_strings.h"
@@ -42,17 +43,22 @@ using PieceSink = std::function<void(const TextPiece& piece)>;
 class Generation {
  public:
   // `prompt` is not empty; `tokenizer` may be null and outlives this. `sequence` tells the random draws of several answers to
-  // one prompt apart. Throws Error{usage} for parameters or stop strings that break their rules.
+  // one prompt apart. With a constraint only the tokens that it allows are drawn, as if the vocabulary held no others, and the
+  // text ends where it can only end. Throws Error{usage} for parameters or stop strings that break their rules.
   Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits, std::int64_t n_vocab,
-             const Tokenizer* tokenizer, std::uint64_t sequence = 0);
+             const Tokenizer* tokenizer, std::uint64_t sequence = 0, std::optional<Constraint> constraint = std::nullopt);
 
   // Prompt and what was drawn. Unless finished, the logits behind its last token come next.
   std::span<const TokenId> history() const { return history_; }
   std::span<const TokenId> drawn() const { return std::span(history_).subspan(prompt_tokens_); }
   const Sampler& sampler() const { return sampler_; }
-  LogitQuery query() const { return limits_.scores < 0 ? sampler_.query(history_) : LogitQuery(); }
+  LogitQuery query() const {
+    if (limits_.scores >= 0) return {};
+    return constraint_ ? constraint_->query() : sampler_.query(history_);
+  }
 
-  // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers.
+  // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers, Error{too_big} for a
+  // grammar that is too ambiguous here.
   void put(const LogitSet& logits, const PieceSink& sink);
 
   // Ends it from outside; nothing when it has ended.
@@ -70,6 +76,7 @@ class Generation {
   std::size_t prompt_tokens_;
   GenerationLimits limits_;
   Sampler sampler_;
+  std::optional<Constraint> constraint_;
   StopStrings stops_;
   std::optional<StreamDecoder> decoder_;
   std::string text_;

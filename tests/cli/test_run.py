@@ -1,5 +1,6 @@
 """Does `bitnet run` continue prompts as its flags say?"""
 import json
+import re
 import signal
 import subprocess
 import time
@@ -171,3 +172,38 @@ def test_a_reader_that_leaves_ends_it_quietly(bitnet, models):
 def test_invalid_utf8_goes_in_and_only_utf8_comes_out(bitnet, model):
     out = bitnet("run", "-m", model, "-n", 200, "--temp", 5, "--ignore-eos", "--seed", 1, stdin=b"\xff\xfe broken \xc3").stdout
     assert "\ufffd" in out.decode()
+
+
+def test_constraints_hold_the_text(bitnet, model, tmp_path):
+    (tmp_path / "list.gbnf").write_text('root ::= "- " [a-z]{3} ("\\n- " [a-z]{2})?\n')
+    (tmp_path / "schema.json").write_text('{"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 2}')
+    for flags, pattern in [
+        (["--grammar", "list.gbnf"], r"- [a-z]{3}(\n- [a-z]{2})?"),
+        (["--regex", "[0-9]{4}-[0-9]{2}"], r"[0-9]{4}-[0-9]{2}"),
+        (["--choice", "red", "--choice", "dark green"], r"red|dark green"),
+        (["--json-schema", "schema.json"], r"\[\s*(true|false),\s*(true|false)\s*\]"),
+        (["--json-schema", ' {"enum": ["x", 7]}'], r'"x"|7'),
+        (["--json-schema", "true", "--logit-bias", f"{tiny_model.token_id('n')}=100"], "null"),
+    ]:
+        for seed in (1, 2):
+            answer = run_json(bitnet, model, "-p", "hello", "-n", 100, "--seed", seed, *flags)
+            assert re.fullmatch(pattern, answer["text"]) and answer["finish_reason"] == "stop", (flags, answer["text"])
+
+
+@pytest.mark.parametrize(
+    "flags, fact",
+    [
+        (["--regex", "a", "--choice", "b"], "give one of --json-schema, --grammar, --regex and --choice"),
+        (["--regex", "(a"], "regex, line 1, character 3: ')' is expected"),
+        (["--json-schema", '{"type":"object","patternProperties":{}}'], "at #: the keyword 'patternProperties' is not supported"),
+        (["--json-schema", "{"], "is no JSON"),
+        (["--choice", "a", "--choice", ""], "choice 2 is empty"),
+    ],
+)
+def test_what_cannot_be_held_is_refused(bitnet, model, flags, fact):
+    assert fact in bitnet.refusal(2, "run", "-m", model, "-p", "hello", *flags)
+
+
+def test_a_constraint_needs_its_file_and_a_tokenizer(bitnet, models):
+    assert "absent.json" in bitnet.refusal(3, "run", "-m", models / "tiny.gguf", "-p", "x", "--json-schema", "absent.json")
+    assert "a constraint needs one" in bitnet.refusal(2, "run", "-m", models / "no_tokenizer.gguf", "--ids", "1", "--regex", "a")

@@ -78,7 +78,7 @@ void PairSets::grow() {
   }
 }
 
-MatchStates::MatchStates(const Grammar& grammar) : grammar_(&grammar) {
+MatchStates::MatchStates(const Grammar& grammar) : grammar_(&grammar), classes_(grammar.class_count()) {
   sets_.intern({});
   stacks_.intern({&end_mark, 1});
 }
@@ -114,9 +114,7 @@ bool MatchStates::can_end(Id id) const {
 
 std::span<const Pair> MatchStates::threads(Id id) const { return sets_[id].subspan(can_end(id) ? 1 : 0); }
 
-MatchStates::Id MatchStates::step(Id from, std::uint8_t byte_class) {
-  const std::size_t at = static_cast<std::size_t>(from) * grammar_->class_count() + byte_class;
-  if (at < next_.size() && next_[at] >= 0) return next_[at];
+MatchStates::Id MatchStates::find_step(Id from, std::uint8_t byte_class) {
   const std::uint8_t byte = grammar_->byte_of_class(byte_class);
   std::vector<Pair> items;
   for (const Pair& thread : threads(from)) {
@@ -125,10 +123,9 @@ MatchStates::Id MatchStates::step(Id from, std::uint8_t byte_class) {
     }
   }
   const Id to = items.empty() ? dead : close(std::move(items), false);
-  if (next_.size() < sets_.size() * grammar_->class_count()) {
-    next_.resize(std::max(sets_.size() * grammar_->class_count(), next_.size() + next_.size() / 2), -1);
-  }
-  return next_[at] = to;
+  if (next_.size() < sets_.size() * classes_)
+    next_.resize(std::max(sets_.size() * classes_, next_.size() + next_.size() / 2), -1);
+  return next_[static_cast<std::size_t>(from) * classes_ + byte_class] = to;
 }
 
 // `items` are threads that have just arrived at their states. First those whose rules end go on in what called them; then rules

@@ -53,7 +53,10 @@ class MatchStates {
   Id start();                                         // of the grammar
   Id single(std::int32_t state, std::int32_t stack);  // this thread alone, as it stands in a set
   Id behind(std::int32_t stack);                      // what goes on after a rule with this stack has ended
-  Id step(Id from, std::uint8_t byte_class);          // dead when no thread reads it
+  Id step(Id from, std::uint8_t byte_class) {         // dead when no thread reads it
+    const std::size_t at = static_cast<std::size_t>(from) * classes_ + byte_class;
+    return at < next_.size() && next_[at] >= 0 ? next_[at] : find_step(from, byte_class);
+  }
   bool can_end(Id id) const;
   // (state, stack) of the threads that read bytes.
   std::span<const PairSets::Pair> threads(Id id) const;
@@ -64,9 +67,11 @@ class MatchStates {
 
  private:
   using Pair = PairSets::Pair;
+  Id find_step(Id from, std::uint8_t byte_class);
   Id close(std::vector<Pair> items, bool ends);
 
   const Grammar* grammar_;
+  std::size_t classes_;
   PairSets stacks_;       // of (return state, stack below), or (-1, -1) at the bottom
   PairSets sets_;         // of (state, stack), and (-1, -1) where the text may end
   std::vector<Id> next_;  // (sets, byte classes), -1 = not known yet

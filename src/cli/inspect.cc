@@ -6,7 +6,10 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/inspect_text.h"
+#include "cli/inspect_weights.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/terminal.h"
 #include "common/checked.h"
@@ -22,7 +25,7 @@ constexpr std::uint64_t array_head = 4;  // entries shown of an array
 
 struct InspectOptions {
   std::string positional, model;
-  bool json = false;
+  bool json = false, hash = false, check = false;
 };
 
 // A float's shortest decimal form: 1e-05, not 9.999999747378752e-06.
@@ -258,12 +261,24 @@ Json report_of(const std::string& path) {
   return is_vocabulary ? vocabulary_report(files) : model_report(Model::open(std::move(files)));
 }
 
+// Returns how many tensors look damaged.
+std::size_t read_weights(Json& report, const std::string& path, const InspectOptions& o) {
+  if (!o.hash && !o.check) return 0;
+  const InterruptGuard guard;
+  const ModelFiles files = ModelFiles::open(path);
+  if (o.hash) add_hashes(report, files);
+  return o.check ? add_check(report, files) : 0;
+}
+
 int inspect(const InspectOptions& o) {
   if (!o.positional.empty() && !o.model.empty()) fail(ErrorKind::usage, "give the model as an argument or with -m, not both");
   const std::string path = model_path(o.positional.empty() ? o.model : o.positional);
-  const Json report = report_of(path);
+  Json report = report_of(path);
+  const std::size_t damaged = read_weights(report, path, o);
   print(o.json ? json_text(report, 2, true) + "\n" : inspect_text(report));
-  return exit_ok;
+  if (damaged == 0) return exit_ok;
+  print_note(fmt::format("{}: {} of {} tensors look damaged", printable(path, 512), damaged, report["tensors"].size()));
+  return exit_bad_model;
 }
 
 }  // namespace
@@ -278,6 +293,12 @@ CommandBody add_inspect(CLI::App& command) {
                   "not given")
       ->type_name("");
   command.add_option("-m,--model", o->model, "the file, as a flag")->type_name("FILE");
+  command.add_flag("--hash", o->hash, "the sha256 of every tensor and file, too");
+  command.add_flag(
+      "--check", o->check,
+      "read all weights and name those that no trained model has: NaN, infinite, all zero, absurd scales, magnitudes "
+      "or shares of zeros; ends with 4 when there are any");
+  add_progress_flag(command);
   command.add_flag("--json", o->json, "one JSON object in place of readable text");
   return [o] { return inspect(*o); };
 }

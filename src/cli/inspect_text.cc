@@ -98,14 +98,35 @@ std::string tensors_text(const Json& tensors) {
   if (tensors.empty()) return "\nno tensors\n";
   std::size_t width = 4;
   for (const Json& tensor : tensors) width = std::max(width, safe(tensor["name"]).size());
-  std::string text = fmt::format("\n{} tensors\n  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", tensors.size(), "name", width, "type",
-                                 "shape", "bytes", "offset");
+  const bool hashed = tensors.front().contains("sha256");
+  std::string text = fmt::format("\n{} tensors\n  {:<{}}  {:<6} {:<22} {:>14} {:>14}{}\n", tensors.size(), "name", width,
+                                 "type", "shape", "bytes", "offset", hashed ? "  sha256" : "");
   for (const Json& tensor : tensors) {
     std::string shape;
     for (const Json& dim : tensor["shape"]) shape += (shape.empty() ? "" : " x ") + json_text(dim);
-    text +=
-        fmt::format("  {:<{}}  {:<6} {:<22} {:>14} {:>14}\n", safe(tensor["name"]), width, tensor["type"].get<std::string>(),
-                    shape, tensor["bytes"].get<std::uint64_t>(), tensor["offset"].get<std::uint64_t>());
+    text += fmt::format("  {:<{}}  {:<6} {:<22} {:>14} {:>14}{}\n", safe(tensor["name"]), width,
+                        tensor["type"].get<std::string>(), shape, tensor["bytes"].get<std::uint64_t>(),
+                        tensor["offset"].get<std::uint64_t>(), hashed ? "  " + tensor["sha256"].get<std::string>() : "");
+  }
+  return text;
+}
+
+std::string hashes_text(const Json& files) {
+  std::string text = "\n";
+  for (const Json& file : files) {
+    text += fmt::format("sha256 {}  {}\n", file["sha256"].get<std::string>(),
+                        printable(file["path"].get_ref<const std::string&>(), 512));
+  }
+  return text;
+}
+
+std::string check_text(const Json& check) {
+  std::string text =
+      fmt::format("\nchecked {} tensors, {} look damaged\n", check["tensors"].get<std::uint64_t>(), check["damaged"].size());
+  for (const Json& tensor : check["damaged"]) {
+    for (const Json& problem : tensor["problems"]) {
+      text += fmt::format("  {}: {}\n", safe(tensor["name"]), printable(problem.get_ref<const std::string&>(), 512));
+    }
   }
   return text;
 }
@@ -126,7 +147,10 @@ std::string inspect_text(const Json& report) {
   }
   text += tokenizer_text(report["tokenizer"]);
   text += row("chat template", report["chat_template"].get<bool>() ? "yes" : "no");
-  return text + metadata_text(report["metadata"]) + tensors_text(report["tensors"]);
+  text += metadata_text(report["metadata"]) + tensors_text(report["tensors"]);
+  if (report.contains("sha256")) text += hashes_text(report["sha256"]);
+  if (report.contains("check")) text += check_text(report["check"]);
+  return text;
 }
 
 }  // namespace bitnet::cli

@@ -20,7 +20,7 @@ struct CommandRow {
   CommandBody (*add)(CLI::App& command);
 };
 
-constexpr std::array<CommandRow, 19> commands = {{
+constexpr std::array<CommandRow, 22> commands = {{
     {"run", "Continue a prompt", add_run},
     {"chat", "Talk with a model that has a chat template", add_chat},
     {"serve", "Answer requests over HTTP, as OpenAI's API does", add_serve},
@@ -32,6 +32,9 @@ constexpr std::array<CommandRow, 19> commands = {{
     {"perplexity", "Measure how well a model predicts a text", add_perplexity},
     {"kld", "Measure how far a model's predictions lie from another's", add_kld},
     {"eval", "Ask a model multiple-choice questions", add_eval},
+    {"convert", "Write a model in another container or with other types", add_convert},
+    {"quantize", "Make a model smaller: ternary by absmean, or rounded", add_quantize},
+    {"verify", "Say whether two models have the same weights", add_verify},
     {"split", "Cut a GGUF file into parts", add_split},
     {"merge", "Put the parts of a GGUF model together", add_merge},
     {"embed", "Turn texts into vectors", add_embed},

@@ -39,6 +39,13 @@ void refuse_own_input(const std::string& out, const std::string& source) {
   }
 }
 
+void refuse_own_input(const std::string& out, const ModelFiles& source) {
+  for (std::uint32_t i = 0; i < source.file_count(); ++i) refuse_own_input(out, source.map(i).path());
+  if (source.folder() != nullptr && same_file(out, source.folder()->path())) {
+    fail(ErrorKind::usage, "{}: is the folder that is read, give another name to write to", printable(out, 512));
+  }
+}
+
 std::vector<NewTensor> tensor_table(std::span<const GgufFile> files) {
   std::vector<NewTensor> table;
   for (const GgufFile& file : files) {
@@ -63,16 +70,27 @@ void copy_tensors(std::span<const GgufFile> sources, TensorFiles& files, const c
   }
 }
 
-void report_files(const TensorFiles& files, bool json) {
+Json files_json(const TensorFiles& files) {
   Json list = Json::array();
-  std::string text;
   for (const auto& file : files.files()) {
     const FileLayout& layout = file->layout();
     list.push_back({{"path", file->path()}, {"bytes", layout.file_bytes}, {"tensors", layout.tensors.size()}});
+  }
+  return list;
+}
+
+std::string files_text(const TensorFiles& files) {
+  std::string text;
+  for (const auto& file : files.files()) {
+    const FileLayout& layout = file->layout();
     text += fmt::format("{}: {} tensors, {}\n", printable(file->path(), 512), layout.tensors.size(),
                         byte_text(static_cast<double>(layout.file_bytes)));
   }
-  print(json ? json_text(Json{{"files", std::move(list)}}, 2, true) + "\n" : text);
+  return text;
+}
+
+void report_files(const TensorFiles& files, bool json) {
+  print(json ? json_text(Json{{"files", files_json(files)}}, 2, true) + "\n" : files_text(files));
 }
 
 }  // namespace bitnet::cli

@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "models/gguf_reader.h"
+#include "cli/report.h"
+#include "models/model_files.h"
 #include "models/tensor_file.h"
 
 namespace CLI {
@@ -30,6 +31,7 @@ std::uint64_t parse_size(std::string_view text, std::string_view what);
 
 // Throws Error{usage} when the file to write is the one that is read.
 void refuse_own_input(const std::string& out, const std::string& source);
+void refuse_own_input(const std::string& out, const ModelFiles& source);  // one of those, or their folder
 
 // The tensors of all files in order, as they are.
 std::vector<NewTensor> tensor_table(std::span<const GgufFile> files);
@@ -37,7 +39,10 @@ std::vector<NewTensor> tensor_table(std::span<const GgufFile> files);
 // Copies the tensors of tensor_table(sources), with a progress line. Throws Error{cancelled} after Ctrl-C.
 void copy_tensors(std::span<const GgufFile> sources, TensorFiles& files, const char* label);
 
-// Names the files that were written, to standard output.
+// The files that were written: path, bytes and tensors of each.
+Json files_json(const TensorFiles& files);
+std::string files_text(const TensorFiles& files);
+// One of both to standard output.
 void report_files(const TensorFiles& files, bool json);
 
 }  // namespace bitnet::cli

@@ -1,6 +1,5 @@
 // `bitnet perplexity`: how well a model predicts a text.
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -8,8 +7,8 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/report.h"
-#include "cli/scored_text.h"
 #include "cli/terminal.h"
+#include "cli/text_perplexity.h"
 
 namespace bitnet::cli {
 namespace {
@@ -20,31 +19,13 @@ struct PerplexityOptions {
   bool json = false;
 };
 
-// Scores all windows; calls `on_window` behind each with the mean so far.
-Mean score(Engine& engine, const ScoredText& text, const std::function<void(const Mean&)>& on_window) {
-  LikelihoodScorer scorer(engine, stop_if_interrupted);
-  const std::int64_t length = text.windows.front().end - text.windows.front().begin;
-  const auto together = static_cast<std::size_t>(std::max<std::int64_t>(1, engine.max_batch() / length));
-  Mean nll;
-  for (std::size_t at = 0; at < text.windows.size(); at += together) {
-    std::vector<ScoredSequence> sequences;
-    for (std::size_t i = at; i < std::min(at + together, text.windows.size()); ++i)
-      sequences.push_back(text.sequence(text.windows[i], *engine.tokenizer()));
-    for (const auto& tokens : scorer.score(sequences)) {
-      for (const TokenLikelihood& token : tokens) nll.add(-token.log_probability);
-      on_window(nll);
-    }
-  }
-  return nll;
-}
-
 int perplexity(const PerplexityOptions& o) {
   const InterruptGuard guard;
   const std::unique_ptr<Engine> engine = open_engine(o.model);
   const ScoredText text = read_scored_text(o.text, *engine);
   ProgressBar progress("scoring", "chunks");
   std::vector<double> running;
-  const Mean nll = score(*engine, text, [&](const Mean& so_far) {
+  const Mean nll = score_text(*engine, text, [&](const Mean& so_far) {
     running.push_back(exp_of(so_far.estimate()).value);
     if (!o.json) {
       progress.clear();

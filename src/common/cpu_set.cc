@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/error.h"
+
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -107,6 +109,11 @@ CpuBudget cpu_budget(const std::string& root) {
   if (budget.quota > 0) budget.threads = std::min(budget.threads, static_cast<int>(std::ceil(budget.quota)));
   budget.threads = std::max(budget.threads, 1);
   return budget;
+}
+
+int thread_count(int wanted) {
+  if (wanted < 0 || wanted > 1024) fail(ErrorKind::usage, "threads is {}, allowed are 0 (one per core) to 1024", wanted);
+  return wanted == 0 ? cpu_budget().threads : wanted;
 }
 
 }  // namespace bitnet

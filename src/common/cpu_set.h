@@ -15,4 +15,7 @@ struct CpuBudget {
 // Reads /proc and /sys under `root` (tests pass a folder of their own); unreadable files count as absent.
 CpuBudget cpu_budget(const std::string& root = "");
 
+// `wanted` threads, or cpu_budget()'s for 0. Throws Error{usage} for fewer than 0 or more than 1024.
+int thread_count(int wanted);
+
 }  // namespace bitnet

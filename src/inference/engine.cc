@@ -22,11 +22,6 @@ namespace bitnet {
 static_assert(Engine::logit_rows == Transformer::head_rows);
 namespace {
 
-int thread_count(int wanted) {
-  if (wanted < 0 || wanted > 1024) fail(ErrorKind::usage, "threads is {}, allowed are 0 (one per core) to 1024", wanted);
-  return wanted == 0 ? cpu_budget().threads : wanted;
-}
-
 // Pages that `bytes` of memory hold; refuses too few for one sequence of full length.
 std::int64_t page_limit(std::uint64_t bytes, const KvShape& shape, std::int64_t n_ctx) {
   if (bytes == 0) return KvPages::unlimited;

@@ -88,10 +88,15 @@ bool has_bitnet_turns(const ModelConfig& config, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> tokenizer_from_gguf(const GgufFile& file) {
+std::optional<Vocabulary> vocabulary_from_gguf(const GgufFile& file) {
   const std::optional<std::string_view> model = file.find_string(key("model"));
-  if (!model || *model == "none" || *model == "no_vocab") return nullptr;
-  return make_tokenizer(vocabulary_of(file, std::string(*model)));
+  if (!model || *model == "none" || *model == "no_vocab") return std::nullopt;
+  return vocabulary_of(file, std::string(*model));
+}
+
+std::unique_ptr<const Tokenizer> tokenizer_from_gguf(const GgufFile& file) {
+  std::optional<Vocabulary> vocabulary = vocabulary_from_gguf(file);
+  return vocabulary ? make_tokenizer(std::move(*vocabulary)) : nullptr;
 }
 
 ModelVocabulary read_vocabulary(const Model& model) {

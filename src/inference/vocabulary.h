@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ struct ModelVocabulary {
   std::unique_ptr<const ChatTemplate> chat_template;  // null when there is none
   std::vector<TokenId> end_ids;  // those that the files name, EOS, EOT and the tokens known under such names
 };
+
+// The vocabulary of a GGUF file as its metadata has it; nullopt when there is none. Throws Error{bad_model}.
+std::optional<Vocabulary> vocabulary_from_gguf(const GgufFile& file);
 
 // Throws Error{bad_model} for a tokenizer or template that breaks its rules, or ids outside the model's `n_vocab`.
 ModelVocabulary read_vocabulary(const Model& model);

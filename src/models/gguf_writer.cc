@@ -38,6 +38,10 @@ std::uint64_t bytes_of(const NewTensor& tensor) {
   const Shape& shape = tensor.shape;
   const auto bytes =
       data_bytes(tensor.type, static_cast<std::uint64_t>(shape.elements()), static_cast<std::uint64_t>(shape.cols()));
+  if (!info(tensor.type).ggml_id) {
+    fail(ErrorKind::usage, "tensor '{}' cannot be {}, which GGUF files do not have", printable(tensor.name),
+         info(tensor.type).name);
+  }
   if (!bytes) {
     fail(ErrorKind::usage, "tensor '{}' of shape {} cannot be {}, which holds {}", printable(tensor.name), shape.text(),
          info(tensor.type).name, whole_units(tensor.type));
@@ -51,7 +55,7 @@ std::string table_entry(const NewTensor& tensor, std::uint64_t offset) {
   for (auto dim = tensor.shape.dims.rbegin(); dim != tensor.shape.dims.rend(); ++dim) {
     out += number(static_cast<std::uint64_t>(*dim));
   }
-  return out + number(info(tensor.type).ggml_id) + number(offset);
+  return out + number(info(tensor.type).ggml_id.value()) + number(offset);
 }
 
 }  // namespace
@@ -97,6 +101,12 @@ void GgufMetadata::set(std::string_view key, std::string value) {
 void GgufMetadata::remove(std::string_view key) {
   const std::size_t at = find(key);
   if (at != entries_.size()) entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+void GgufMetadata::rename_prefix(std::string_view from, std::string_view to) {
+  for (Entry& entry : entries_) {
+    if (entry.key.starts_with(from)) entry.key.replace(0, from.size(), to);
+  }
 }
 
 std::string GgufMetadata::encoded() const {

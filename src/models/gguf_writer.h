@@ -36,6 +36,7 @@ class GgufMetadata {
 
   bool has(std::string_view key) const { return find(key) != entries_.size(); }
   void remove(std::string_view key);
+  void rename_prefix(std::string_view from, std::string_view to);  // of all keys that begin so
 
   std::size_t size() const { return entries_.size(); }
   std::string encoded() const;      // all entries, as they follow the header

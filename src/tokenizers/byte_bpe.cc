@@ -119,14 +119,19 @@ std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary, const Byte
   return std::make_unique<ByteBpe>(std::move(vocabulary), options);
 }
 
-std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary) {
+PreTokenizerFamily byte_bpe_family(const Vocabulary& vocabulary) {
   std::string name = vocabulary.pre;
   if (name.empty() || name == "default") name = is_llama3(vocabulary) ? "llama-bpe" : "gpt-2";
   const std::optional<PreTokenizerFamily> family = pre_tokenizer_by_name(name);
   if (!family) fail(ErrorKind::bad_model, "tokenizer.ggml.pre is '{}', which is not a known pre-tokenizer", printable(name));
+  return *family;
+}
+
+std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary) {
+  const PreTokenizerFamily family = byte_bpe_family(vocabulary);
   return make_byte_bpe(
       std::move(vocabulary),
-      {.pre = family->rules, .nfc = family->nfc, .ignore_merges = family->ignore_merges, .bos_by_default = family->add_bos});
+      {.pre = family.rules, .nfc = family.nfc, .ignore_merges = family.ignore_merges, .bos_by_default = family.add_bos});
 }
 
 }  // namespace bitnet

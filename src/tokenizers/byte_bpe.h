@@ -22,6 +22,9 @@ struct ByteBpeOptions {
 // Throws Error{bad_model}.
 std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary, const ByteBpeOptions& options);
 
+// What the vocabulary's pre-tokenizer name implies, or the family it is known by where it names none. Throws Error{bad_model}.
+PreTokenizerFamily byte_bpe_family(const Vocabulary& vocabulary);
+
 // With the options that a GGUF file's pre-tokenizer name implies; an unknown name is an error.
 std::unique_ptr<const Tokenizer> make_byte_bpe(Vocabulary vocabulary);
 

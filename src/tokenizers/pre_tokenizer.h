@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -46,8 +47,14 @@ struct PreTokenizerFamily {
 // By tokenizer.ggml.pre; nullopt for a name that is not known.
 std::optional<PreTokenizerFamily> pre_tokenizer_by_name(std::string_view name);
 
+// The other way: a name that stands for these rules, nfc and ignore_merges; nullopt when there is none.
+std::optional<std::string_view> pre_tokenizer_name(const PreTokenizerFamily& family);
+
 // By the regular expression that a tokenizer.json splits by; nullopt for one that is not known.
 std::optional<SplitRule> split_rule_by_regex(std::string_view regex);
+
+// The other way: an expression that split_rule_by_regex knows as this rule. Throws Error{unsupported} for one that has none.
+std::string regex_of(SplitRule rule);
 
 // Does some match begin at every place where the match before ended, whatever the text?
 bool matches_everything(SplitRule rule);

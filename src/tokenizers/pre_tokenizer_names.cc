@@ -3,6 +3,7 @@
 #include <iterator>
 #include <string>
 
+#include "common/error.h"
 #include "tokenizers/pre_tokenizer.h"
 
 namespace bitnet {
@@ -182,6 +183,15 @@ std::optional<PreTokenizerFamily> pre_tokenizer_by_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<std::string_view> pre_tokenizer_name(const PreTokenizerFamily& family) {
+  for (const Name& known : names) {
+    const PreTokenizerFamily other = describe(known.family);
+    if (other.rules == family.rules && other.nfc == family.nfc && other.ignore_merges == family.ignore_merges)
+      return known.name;
+  }
+  return std::nullopt;
+}
+
 std::optional<SplitRule> split_rule_by_regex(std::string_view regex) {
   const std::string escaped = with_escapes(regex);
   const std::string_view text = escaped;
@@ -190,6 +200,17 @@ std::optional<SplitRule> split_rule_by_regex(std::string_view regex) {
     if (text.starts_with(contractions) && text.substr(contractions.size()) == three_digits) return SplitRule::cl100k;
   }
   return find(whole_regexes, text);
+}
+
+std::string regex_of(SplitRule rule) {
+  if (rule == SplitRule::cl100k) return std::string(ascii_contractions[1]) + std::string(three_digits);
+  for (const Regex& known : behind_folded) {
+    if (known.rule == rule) return std::string(folded_contractions) + std::string(known.text);
+  }
+  for (const Regex& known : whole_regexes) {
+    if (known.rule == rule) return std::string(known.text);
+  }
+  fail(ErrorKind::unsupported, "a pre-tokenizer rule of this vocabulary has no regular expression in tokenizer.json files");
 }
 
 bool matches_everything(SplitRule rule) {

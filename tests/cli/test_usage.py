@@ -5,7 +5,7 @@ import shutil
 import pytest
 import tiny_model
 
-COMMANDS = ["run", "chat", "serve", "batch", "inspect", "tokenize", "detokenize", "logits", "perplexity", "kld", "eval", "split", "merge", "embed", "bench", "doctor", "pull", "list", "rm"]
+COMMANDS = ["run", "chat", "serve", "batch", "inspect", "tokenize", "detokenize", "logits", "perplexity", "kld", "eval", "convert", "quantize", "verify", "split", "merge", "embed", "bench", "doctor", "pull", "list", "rm"]
 
 
 def test_version_is_one_line(bitnet):

@@ -164,3 +164,57 @@ def test_transformers_computes_the_same(bitnet, tmp_path):
         # One last-bit difference flips an int8 rounding and travels on: statistics, not single values.
         assert np.abs(ours - theirs).mean() <= 0.02 * ours.std(), architecture
         assert (ours.argmax(1) == theirs.argmax(1)).mean() >= 0.95, architecture
+
+
+def logits(bitnet, model):
+    bitnet.text("logits", "-m", model, "--out", "o.npy", "--ids", "5,9,17,3,200,44,5,5,101")
+    return (bitnet.home / "o.npy").read_bytes()
+
+
+def test_a_folder_and_its_gguf_file_give_the_same_logits_to_the_bit(bitnet, source):
+    expected = logits(bitnet, source)
+    bitnet.text("convert", source, "-o", "folder", "--type", "hf")
+    assert logits(bitnet, "folder") == expected
+    for kind in ("I2_S", "TQ2_0", "F16"):
+        bitnet.text("convert", "folder", "-o", f"{kind}.gguf", "--type", kind)
+        assert logits(bitnet, f"{kind}.gguf") == expected, kind
+        assert json.loads(bitnet.text("verify", f"{kind}.gguf", "folder", "--exact", "--json"))["same"], kind
+        assert json.loads(bitnet.text("verify", "folder", source, "--exact", "--json"))["same"], kind
+
+
+def test_a_tokenizer_comes_back_from_a_folder(bitnet, source):
+    bitnet.text("convert", source, "-o", "folder", "--type", "hf")
+    bitnet.text("convert", "folder", "-o", "back.gguf")
+    before, after = (gguf.GGUFReader(path).fields for path in (source, bitnet.home / "back.gguf"))
+    for key in ("tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token", "model"):
+        assert before[f"tokenizer.ggml.{key}"].contents() == after[f"tokenizer.ggml.{key}"].contents(), key
+    assert after["tokenizer.chat_template"].contents() == tiny_model.CHAT_TEMPLATE
+    assert before["bitnet-b1.58.rope.freq_base"].contents() == after["bitnet-b1.58.rope.freq_base"].contents()
+    text = "hello  world 123 it's<|im_start|>héllo"
+    assert bitnet.text("tokenize", "-m", source, text) == bitnet.text("tokenize", "-m", "back.gguf", text)
+
+
+def test_llama_goes_through_a_folder_and_back(bitnet, tmp_path):
+    source = shaped_model.write(tmp_path / "llama.gguf", architecture="llama", kind="I2_S")
+    bitnet.text("convert", source, "-o", "folder", "--type", "hf")
+    bitnet.text("convert", "folder", "-o", "back.gguf")
+    assert json.loads(bitnet.text("verify", source, "back.gguf", "--exact", "--json"))["same"]
+    assert json.loads(bitnet.text("verify", source, "folder", "--exact", "--json"))["same"]
+    assert logits(bitnet, "back.gguf") == logits(bitnet, source)
+
+
+def test_master_weights_of_a_folder_become_ternary(bitnet, tmp_path):
+    """Full precision whose config says online: ternary when it is loaded, and the same when it is converted."""
+    dense = shaped_model.write(tmp_path / "dense.gguf", kind="dense")
+    bitnet.text("convert", dense, "-o", "master", "--type", "hf")
+    config = json.loads((bitnet.home / "master" / "config.json").read_text())
+    assert "quantization_config" not in config
+    config["quantization_config"] = {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "online"}
+    (bitnet.home / "master" / "config.json").write_text(json.dumps(config))
+    expected = logits(bitnet, "master")
+    assert expected != logits(bitnet, dense)
+    for kind in ("I2_S", "TQ1_0"):
+        bitnet.text("convert", "master", "-o", f"{kind}.gguf", "--type", kind)
+        assert logits(bitnet, f"{kind}.gguf") == expected
+    bitnet.text("quantize", dense, "-o", "q.gguf", "--type", "I2_S")
+    assert json.loads(bitnet.text("verify", "q.gguf", "master", "--exact", "--json"))["same"]

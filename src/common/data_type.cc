@@ -39,7 +39,9 @@ constexpr std::array<DataTypeInfo, 24> types = {{
     {DataType::hf_packed, "HF_PACKED", std::nullopt, 4, 1, 0, 0, true, false},
 }};
 
-constexpr bool runs_through_tensor(DataType type) { return type == DataType::i2_s || type == DataType::tl1 || type == DataType::hf_packed; }
+constexpr bool runs_through_tensor(DataType type) {
+  return type == DataType::i2_s || type == DataType::tl1 || type == DataType::hf_packed;
+}
 
 // The code bytes that bitnet.cpp reserves: as if 256 columns of a row were stored as pairs and the others as triples, whatever
 // the tiles make of it.

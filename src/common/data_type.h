@@ -32,7 +32,7 @@ enum class DataType : std::uint8_t {
   pq2_0,
   ptq1_0,  // ternary, one scale per 64 (Q2_0) or 128 weights
   tl1,
-  tl2,  // ternary, one scale per tensor, in tiles that a kernel configuration defines
+  tl2,        // ternary, one scale per tensor, in tiles that a kernel configuration defines
   hf_packed,  // ternary as HuggingFace folders pack it: a byte holds one column of four rows; no scale of its own
 };
 

@@ -29,7 +29,7 @@ struct SourceWeight {
   float scale = 1;       // of a companion, multiplied in
   bool absmean = false;  // full-precision weights that stand for the ternary ones that absmean makes of them
   // The stored row for each of the weight's rows; empty when that is the same.
-  std::function<std::int64_t(std::int64_t)> stored_row;
+  std::function<std::int64_t(std::int64_t)> stored_row = {};
   const MappedFile* map = nullptr;
 };
 

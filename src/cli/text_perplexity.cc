@@ -30,6 +30,7 @@ Estimate perplexity_of(const std::string& model, const std::string& text_file, i
   ModelOptions options;
   options.path = model;
   options.engine.threads = threads;
+  options.kv = "f32";  // as `bitnet perplexity` measures
   const std::unique_ptr<Engine> engine = open_engine(options);
   ScoredTextOptions file;
   file.file = text_file;

@@ -13,8 +13,8 @@
 namespace bitnet {
 namespace {
 
-// Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained so,
-// unless the scales say that one for the tensor would have done.
+// Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained
+// so, unless the scales say that one for the tensor would have done.
 std::optional<TernaryScales> int8_scales(const WeightTensor& weight) {
   std::optional<TernaryScales> scales = ternary_scales(weight.view, weight.name);
   const bool one_a_row = scales && scales->per == ScalePer::row && stored_per(weight.view.type) == ScalePer::row;

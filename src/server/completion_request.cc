@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "inference/grammar/grammar.h"
 #include "server/json_fields.h"
 
 namespace bitnet::server {
@@ -98,14 +99,66 @@ void refuse_unsupported(const Fields& fields) {
     const Json* choice = fields.find("tool_choice");
     if (choice == nullptr || *choice != "none") refuse("tools", " but with tool_choice \"none\"");
   }
-  if (const Json* format = fields.object("response_format")) {
-    const auto type = Fields(*format, "response_format.").text("type");
-    if (type && *type != "text") refuse("response_format", " but with type \"text\"");
-  }
-  for (const char* name : {"functions", "grammar", "json_schema", "guided_json", "guided_regex", "guided_choice",
-                           "guided_grammar", "audio", "suffix"}) {
+  for (const char* name : {"functions", "audio", "suffix"}) {
     const Json* value = fields.find(name);
     if (value != nullptr && !(value->is_string() && value->get_ref<const std::string&>().empty())) refuse(name, "");
+  }
+}
+
+// A schema as a JSON value, or as text that holds one.
+std::shared_ptr<const Grammar> schema_grammar(const Json& schema) {
+  return schema.is_string() ? grammar_from_json_schema(schema.get_ref<const std::string&>())
+                            : grammar_from_parsed_json_schema(schema);
+}
+
+// OpenAI's response_format; llama.cpp puts a schema beside type json_object, too.
+std::shared_ptr<const Grammar> response_format_grammar(const Json& value) {
+  const Fields format(value, "response_format.");
+  const auto type = format.text("type").value_or("text");
+  if (type == "text") return nullptr;
+  if (type == "json_object") {
+    const Json* schema = format.find("schema");
+    return schema == nullptr ? grammar_of_json_objects() : schema_grammar(*schema);
+  }
+  if (type != "json_schema")
+    bad_field("response_format.type", "is '{}', allowed are text, json_object and json_schema", printable(type));
+  const Json* wrapped = format.object("json_schema");
+  if (wrapped == nullptr) bad_field("response_format.json_schema", "is missing");
+  const Json* schema = Fields(*wrapped, "response_format.json_schema.").find("schema");
+  if (schema == nullptr) bad_field("response_format.json_schema.schema", "is missing");
+  return schema_grammar(*schema);
+}
+
+std::shared_ptr<const Grammar> choice_grammar(const Fields& fields, const char* name) {
+  std::vector<std::string> choices;
+  for (const Json& choice : *fields.array(name, 4096)) {
+    if (!choice.is_string()) bad_field(name, "has an entry that is not a string");
+    choices.push_back(choice.get<std::string>());
+  }
+  return grammar_from_choices(choices);
+}
+
+// By OpenAI's, llama.cpp's (grammar, json_schema) and vLLM's (guided_...) names; at most one of them.
+void read_constraint(const Fields& fields, GenerateRequest& generate) {
+  const char* used = nullptr;
+  for (const char* name :
+       {"response_format", "json_schema", "guided_json", "grammar", "guided_grammar", "guided_regex", "guided_choice"}) {
+    const Json* value = fields.find(name);
+    if (value == nullptr || (value->is_string() && value->get_ref<const std::string&>().empty())) continue;
+    std::shared_ptr<const Grammar> grammar;
+    try {
+      const std::string_view form = name;
+      if (form == "response_format") grammar = response_format_grammar(*fields.object(name));
+      if (form == "json_schema" || form == "guided_json") grammar = schema_grammar(*value);
+      if (form == "grammar" || form == "guided_grammar") grammar = grammar_from_gbnf(*fields.text(name));
+      if (form == "guided_regex") grammar = grammar_from_regex(*fields.text(name));
+      if (form == "guided_choice") grammar = choice_grammar(fields, name);
+    } catch (const Error& error) {
+      throw ApiError(400, "invalid_request_error", fmt::format("{}: {}", name, error.what()), "invalid_grammar", name);
+    }
+    if (grammar == nullptr) continue;
+    if (used != nullptr) bad_field(name, "and {} exclude each other", used);
+    used = name, generate.constraint = std::move(grammar);
   }
 }
 
@@ -125,6 +178,7 @@ void read_common(const Fields& fields, const Engine& engine, const CompletionLim
       fields.integer("seed", std::numeric_limits<std::int64_t>::min() / 2, std::numeric_limits<std::int64_t>::max() / 2);
   // llama.cpp's clients send -1 for a random one.
   generate.sampling.seed = seed && *seed != -1 ? static_cast<std::uint64_t>(*seed) : std::random_device()();
+  read_constraint(fields, generate);
   read_stops(fields, limits, generate);
   read_biases(fields, limits, engine.config().n_vocab, generate.sampling);
   generate.ignore_eos = fields.boolean("ignore_eos").value_or(false);

@@ -13,9 +13,10 @@ namespace bitnet::server {
 struct JsonLimits {
   int depth = 64;
   std::size_t values = 200'000;
+  std::size_t keys = 2048;  // of one object
 };
 
-// Throws ApiError 400: not JSON (with the place), not UTF-8, too deep, too many values.
+// Throws ApiError 400: not JSON (with the place), not UTF-8, too deep, too many values or keys.
 Json parse_json(std::string_view text, const JsonLimits& limits = {});
 
 // The fields of one object. null counts as absent, as clients write it. Every find throws ApiError 400 naming the field when it

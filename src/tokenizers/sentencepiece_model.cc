@@ -221,6 +221,8 @@ std::unique_ptr<const Tokenizer> tokenizer_from_sentencepiece(std::span<const st
   });
   set_special_ids(model, name);
   add_tokens(model.vocabulary, settings, name), apply(settings, model.vocabulary, name);
+  // Tokens that a folder adds are cut out of the text before the model sees the rest.
+  if (!settings.added.empty()) model.options.whole_text = false;
   auto tokenizer = make(model, name);
   check_pieces(*tokenizer, model.byte_fallback, name);
   return tokenizer;

@@ -185,7 +185,9 @@ def test_a_folder_and_its_gguf_file_give_the_same_logits_to_the_bit(bitnet, sour
 def test_a_tokenizer_comes_back_from_a_folder(bitnet, source):
     bitnet.text("convert", source, "-o", "folder", "--type", "hf")
     bitnet.text("convert", "folder", "-o", "back.gguf")
-    before, after = (gguf.GGUFReader(path).fields for path in (source, bitnet.home / "back.gguf"))
+    bitnet.text("convert", source, "-o", "before.gguf", "--type", "F32")  # gguf-py knows no I2_S
+    bitnet.text("convert", "back.gguf", "-o", "after.gguf", "--type", "F32")
+    before, after = (gguf.GGUFReader(bitnet.home / path).fields for path in ("before.gguf", "after.gguf"))
     for key in ("tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token", "model"):
         assert before[f"tokenizer.ggml.{key}"].contents() == after[f"tokenizer.ggml.{key}"].contents(), key
     assert after["tokenizer.chat_template"].contents() == tiny_model.CHAT_TEMPLATE

@@ -34,7 +34,7 @@ TEST(MappedFile, KeepsItsContentWhenPagesAreDiscarded) {
 TEST(MappedFile, NamesWhatItCannotOpen) {
   EXPECT_THAT([] { MappedFile::open("/nonexistent/model.gguf"); },
               fails(ErrorKind::not_found, "/nonexistent/model.gguf: cannot open"));
-  EXPECT_THAT([] { MappedFile::open("/"); }, fails(ErrorKind::unsupported, "is a folder"));
+  EXPECT_THAT([] { MappedFile::open("/"); }, fails(ErrorKind::bad_model, "is a folder"));
   EXPECT_THAT([] { MappedFile::open("/dev/zero"); }, fails(ErrorKind::bad_model, "not a regular file"));
   const test::TempFile empty("");
   EXPECT_THAT([&] { MappedFile::open(empty.path()); }, fails(ErrorKind::bad_model, "is empty"));

@@ -160,7 +160,7 @@ TEST_F(Shards, OneFileComesBeforeAnIndex) {
   EXPECT_NE(ModelFiles::open(folder.path()).find("c"), nullptr);
 }
 
-TEST(ModelFolder, SaysWhatItLacks) {
+TEST(FolderWithoutAModel, SaysWhatItLacks) {
   const TempFolder folder;
   EXPECT_THAT([&] { ModelFiles::open(folder.path()); }, refused("has no config.json: a model is a GGUF file or a folder"));
   folder.put("b.gguf", "x"), folder.put("a.gguf", "x");

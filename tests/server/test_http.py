@@ -73,6 +73,8 @@ CASES = {
     "number too large": (post(body=b'{"prompt": "a", "max_tokens": 1e999}'), [400]),
     "long number": (post(body=b'{"prompt": "a", "max_tokens": ' + b"9" * 5000 + b"}"), [400]),
     "many values": (post(body=b'{"prompt": [' + b"1," * 300000 + b"1]}"), [400]),
+    "many keys": (post(body=json.dumps({f"k{i}": 1 for i in range(200000)}).encode()), [400]),
+    "many objects of many keys": (post(body=json.dumps([{f"k{i}": 1 for i in range(2000)}] * 99).encode()), [400]),
     "duplicate keys": (post(body=b'{"prompt": "a", "max_tokens": 1, "max_tokens": 1}'), [200, 400]),
     "bad chunk": (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nxx\r\n0\r\n\r\n", [400]),
     "huge chunk": (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffff\r\nxx", [400, 413]),

@@ -2,6 +2,7 @@
 import base64
 import json
 import math
+import re
 import struct
 import subprocess
 import threading
@@ -80,6 +81,32 @@ def test_chat_logprobs_sum_up(server):
         assert token["logprob"] == token["top_logprobs"][0]["logprob"]
         assert 0 < sum(math.exp(top["logprob"]) for top in token["top_logprobs"]) <= 1 + 1e-9
         assert bytes(token["bytes"]).decode("utf-8", "replace") == token["token"] or token["token"].startswith("bytes:")
+
+
+SCHEMA = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
+          "required": ["name", "age"], "additionalProperties": False}
+
+
+@pytest.mark.parametrize("fields", [{"response_format": {"type": "json_schema", "json_schema": {"name": "p", "strict": True, "schema": SCHEMA}}},
+                                    {"response_format": {"type": "json_object", "schema": SCHEMA}}, {"json_schema": SCHEMA}, {"guided_json": json.dumps(SCHEMA)}])
+def test_answers_keep_to_a_schema(server, fields):
+    answer = server.post("/v1/chat/completions", messages=[{"role": "user", "content": "who?"}], n=3, seed=4, max_tokens=400, temperature=1.0, **fields)
+    for choice in answer["choices"]:
+        assert choice["finish_reason"] == "stop"
+        person = json.loads(choice["message"]["content"])
+        assert set(person) == {"name", "age"} and len(person["name"]) <= 8 and 0 <= person["age"] <= 99
+
+
+def test_answers_keep_to_a_grammar_a_regex_and_a_choice(server):
+    for fields, pattern in [({"grammar": 'root ::= "a"+ "b"'}, r"a+b"), ({"guided_regex": "[0-9]{3}-x"}, r"[0-9]{3}-x"),
+                            ({"guided_choice": ["yes", "no"]}, r"yes|no")]:
+        text = server.post("/v1/completions", prompt="q", max_tokens=300, seed=2, **fields)["choices"][0]["text"]
+        assert re.fullmatch(pattern, text), (fields, text)
+
+
+def test_two_constraints_exclude_each_other(server):
+    error = server.refusal(400, "/v1/completions", {"prompt": "a", "grammar": 'root ::= "a"', "guided_choice": ["b"]})
+    assert error["param"] == "guided_choice"
 
 
 def test_best_of_gives_the_most_probable(server):
@@ -166,7 +193,9 @@ BAD_FIELDS = [
     ("logit_bias", {"99999999": 1}), ("logit_bias", {"1": 101}), ("logit_bias", []), ("prompt", [[]]), ("prompt", []), ("prompt", [-1]),
     ("prompt", [10**9]), ("prompt", ["a"] * 33), ("prompt", {"a": 1}), ("prompt", [["x"]]), ("stream", 1), ("seed", "x"), ("suffix", "end"),
     ("best_of", 0), ("echo", "yes"), ("top_k", 10**12), ("stream_options", 5), ("mirostat", 3), ("grammar", "root ::= x"),
-    ("response_format", {"type": "json_schema"}),
+    ("response_format", {"type": "json_schema"}), ("response_format", {"type": "xml"}), ("response_format", 5), ("guided_regex", "(a"),
+    ("response_format", {"type": "json_schema", "json_schema": {"schema": {"type": "string", "contentEncoding": "base64"}}}),
+    ("guided_choice", []), ("guided_choice", [5]), ("json_schema", {"enum": []}), ("guided_json", {"$ref": "http://x/y"}),
 ]
 
 

@@ -2,7 +2,6 @@
 #include "cli/conversion.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <map>
 
 #include "cli/convert_folder.h"
@@ -20,23 +19,13 @@
 namespace bitnet::cli {
 namespace {
 
-// In capital letters or small ones; of the types that GGUF files have.
-std::optional<DataType> type_by_name(const std::string& name) {
-  constexpr std::uint32_t most_ids = 1024;
-  const auto capital = [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; };
-  std::string wanted = name;
-  std::transform(wanted.begin(), wanted.end(), wanted.begin(), capital);
-  for (std::uint32_t id = 0; id < most_ids; ++id) {
-    const std::optional<DataType> type = data_type_from_ggml(id);
-    if (type && info(*type).name == wanted) return type;
-  }
-  return std::nullopt;
-}
-
+// Of the types that GGUF files have, each by the name that its id stands for.
 std::optional<DataType> parse_type(const std::string& name, std::string_view flag) {
   if (name.empty()) return std::nullopt;
-  const auto type = type_by_name(name);
-  if (!type) fail(ErrorKind::usage, "{}: '{}' is no weight type, see `bitnet convert --help`", flag, printable(name, 32));
+  const auto type = data_type_from_name(name);
+  const auto id = type ? info(*type).ggml_id : std::nullopt;
+  if (!id || data_type_from_ggml(*id) != type)
+    fail(ErrorKind::usage, "{}: '{}' is no weight type, see `bitnet convert --help`", flag, printable(name, 32));
   return type;
 }
 

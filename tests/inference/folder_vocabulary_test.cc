@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "support/safetensors_builder.h"
+#include "support/temp_folder.h"
 
 namespace bitnet {
 namespace {

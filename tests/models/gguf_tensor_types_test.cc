@@ -6,6 +6,7 @@
 #include "models/model.h"
 #include "quantization/ternary.h"
 #include "support/gguf_builder.h"
+#include "support/temp_folder.h"
 
 namespace bitnet {
 namespace {
@@ -91,16 +92,13 @@ TEST(SharedTypes, TL2IsToldFromMXFP4) {
 class TiledFile {
  public:
   TiledFile(const std::string& model, const std::string& config) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bitnet-test-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-    std::ofstream(path(), std::ios::binary) << model;
-    if (!config.empty()) std::ofstream(folder_ + "/kernel_config.ini") << config;
+    folder_.put("model.gguf", model);
+    if (!config.empty()) folder_.put("kernel_config.ini", config);
   }
-  ~TiledFile() { std::filesystem::remove_all(folder_); }
-  std::string path() const { return folder_ + "/model.gguf"; }
+  std::string path() const { return folder_ / "model.gguf"; }
 
  private:
-  std::string folder_;
+  test::TempFolder folder_;
 };
 
 std::string tl1_model() {

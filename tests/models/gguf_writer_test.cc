@@ -10,11 +10,13 @@
 #include "common/error.h"
 #include "models/gguf_parts.h"
 #include "support/gguf_builder.h"
+#include "support/temp_folder.h"
 
 namespace bitnet {
 namespace {
 
 using test::GgufBuilder;
+using test::TempFolder;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Property;
@@ -23,24 +25,6 @@ auto throws(ErrorKind kind, const std::string& text) {
   return testing::Throws<Error>(AllOf(Property(&Error::kind, kind), Property(&Error::what, HasSubstr(text)),
                                       Property(&Error::what, testing::Not(HasSubstr("\n")))));
 }
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bitnet-test-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  std::vector<std::string> names() const {
-    std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) names.push_back(entry.path().filename().string());
-    return names;
-  }
-
- private:
-  std::string path_;
-};
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

@@ -7,6 +7,7 @@
 #include "models/model.h"
 #include "support/random_model.h"
 #include "support/safetensors_builder.h"
+#include "support/temp_folder.h"
 
 namespace bitnet {
 namespace {

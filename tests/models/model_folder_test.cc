@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "models/strict_json.h"
 #include "support/safetensors_builder.h"
+#include "support/temp_folder.h"
 
 namespace bitnet {
 namespace {

@@ -6,13 +6,13 @@
 #include <deque>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/served_models.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 #include "server/completion_job.h"
@@ -25,9 +25,8 @@ using server::ApiError;
 using server::Json;
 
 struct BatchOptions {
-  ModelOptions model;
+  ServedModelsOptions models;
   std::string in, out;
-  std::int64_t parallel = 16;
 };
 
 constexpr std::size_t max_line_bytes = 8u << 20;
@@ -136,14 +135,26 @@ struct Running {
   std::optional<ApiError> error;
 };
 
-Running start(const Entry& entry, const Engine& engine, Scheduler& scheduler) {
+// The model of a line; the first one where it names none.
+ModelUse model_of(const Entry& entry, ModelSet& models) {
+  const std::string asked = server::Fields(entry.body).text("model").value_or("");
+  const auto name = models.name_for(asked);
+  if (!name)
+    throw ApiError(404, "not_found_error", fmt::format("no -m has the name '{}'", printable(asked)), "model_not_found",
+                   "model");
+  return models.open(*name);
+}
+
+Running start(const Entry& entry, ModelSet& models) {
   Running running{&entry, nullptr, std::nullopt};
   try {
+    ModelUse model = model_of(entry, models);
+    const Engine& engine = model->engine();
     server::CompletionRequest request =
         entry.chat ? server::read_chat_request(entry.body, engine) : server::read_text_request(entry.body, engine);
     request.stream = false;
     running.job = server::CompletionJob::make(std::move(request), {});
-    running.job->start(scheduler, std::nullopt);
+    running.job->start(std::move(model), std::nullopt);
   } catch (const ApiError& error) {
     running.job = nullptr, running.error = error;
   }
@@ -151,7 +162,7 @@ Running start(const Entry& entry, const Engine& engine, Scheduler& scheduler) {
 }
 
 // The answer's line; waits for it.
-Json answer_of(Running& running, const Engine& engine, const std::string& model) {
+Json answer_of(Running& running) {
   const Entry& entry = *running.entry;
   const std::string id = fmt::format("batch_req_{}", entry.line);
   Json body;
@@ -159,8 +170,9 @@ Json answer_of(Running& running, const Engine& engine, const std::string& model)
   try {
     if (running.error) throw ApiError(*running.error);
     running.job->wait();
-    const server::ResponseHead head{id, 0, model, "bitnet-" BITNET_VERSION, entry.chat};
-    body = server::completion_json(head, running.job->answers(), running.job->usage(), engine);
+    const ServedModel& model = running.job->model();
+    const server::ResponseHead head{id, 0, model.name(), "bitnet-" BITNET_VERSION, entry.chat};
+    body = server::completion_json(head, running.job->answers(), running.job->usage(), model.engine());
   } catch (const ApiError& error) {
     status = error.status, body = server::error_body(error);
   }
@@ -170,36 +182,17 @@ Json answer_of(Running& running, const Engine& engine, const std::string& model)
           {"error", nullptr}};
 }
 
-// Steps on a thread of its own while it lives.
-class Stepping {
- public:
-  explicit Stepping(Scheduler& scheduler) : scheduler_(scheduler), thread_([&scheduler] { scheduler.run(); }) {}
-  ~Stepping() {
-    scheduler_.stop(false);
-    thread_.join();
-  }
-  Stepping(const Stepping&) = delete;
-  Stepping& operator=(const Stepping&) = delete;
-
- private:
-  Scheduler& scheduler_;
-  std::thread thread_;
-};
-
-int batch(const BatchOptions& o) {
+int batch(BatchOptions o) {
   const InterruptGuard guard;
   const std::vector<Entry> entries = read_entries(o.in);
   Answers answers(o.out);
-  const auto engine = open_engine(o.model);
-  const std::string path = model_path(o.model.path), model = path.substr(path.find_last_of('/') + 1);
-  // Room for the largest request there may be: all its answers wait at once.
-  Scheduler scheduler(*engine, {.most_running = std::min(o.parallel, engine->max_batch()), .most_waiting = 1 << 20});
-  const Stepping stepping(scheduler);
+  o.models.scheduler.most_waiting = 1 << 20;  // the largest request there may be: all its answers wait at once
+  const auto models = open_models(o.models);
   ProgressBar progress("computing", "requests");
   std::deque<Running> running;
   std::size_t done = 0, failed = 0;
   const auto finish_first = [&] {
-    const Json answer = answer_of(running.front(), *engine, model);
+    const Json answer = answer_of(running.front());
     stop_if_interrupted();
     failed += answer["response"]["status_code"] != 200;
     answers.add(answer);
@@ -212,9 +205,9 @@ int batch(const BatchOptions& o) {
       ++done;
       continue;
     }
-    running.push_back(start(entry, *engine, scheduler));
+    running.push_back(start(entry, *models));
     // A few more than run together, so that none of the places is empty while answers are written in order.
-    if (static_cast<std::int64_t>(running.size()) >= 2 * o.parallel) finish_first();
+    if (static_cast<std::int64_t>(running.size()) >= 2 * o.models.scheduler.most_running) finish_first();
   }
   while (!running.empty()) finish_first();
   progress.clear();
@@ -235,13 +228,13 @@ CommandBody add_batch(CLI::App& command) {
                   "answers, one a line in the same order; those that are there already are kept and not computed again")
       ->type_name("OUT.jsonl")
       ->required();
-  command.add_option("--parallel", o->parallel, "sequences computed together")
+  command.add_option("--parallel", o->models.scheduler.most_running, "sequences computed together")
       ->type_name("N")
       ->check(CLI::Range(1, 512))
       ->capture_default_str();
-  add_model_flag(command, o->model);
-  add_threads_flag(command, o->model);
-  add_engine_flags(command, o->model);
+  add_models_flag(command, o->models);
+  add_threads_flag(command, o->models.model);
+  add_engine_flags(command, o->models.model);
   add_progress_flag(command);
   command.footer(
       "The file is that of OpenAI's batch API; url is /v1/chat/completions or /v1/completions. With a seed in each body the "

@@ -138,11 +138,15 @@ std::string model_path(const std::string& path) {
   fail(ErrorKind::not_found, "no model: give -m FILE or set BITNET_MODEL; there is no default model at {}", places);
 }
 
-std::unique_ptr<Engine> open_engine(const ModelOptions& options) {
+EngineOptions engine_options(const ModelOptions& options) {
   EngineOptions engine = options.engine;
   engine.kv = kv_type(options.kv);
+  return engine;
+}
+
+std::unique_ptr<Engine> open_engine(const ModelOptions& options) {
   ProgressBar progress("loading", "bytes");
-  return Engine::open(model_path(options.path), engine, [&](std::uint64_t done, std::uint64_t total) {
+  return Engine::open(model_path(options.path), engine_options(options), [&](std::uint64_t done, std::uint64_t total) {
     stop_if_interrupted();
     progress.update(done, total);
   });

@@ -38,6 +38,9 @@ std::optional<std::string> find_default_model();
 // `path`, or the default model when it is empty; throws Error{not_found} that lists where it looked.
 std::string model_path(const std::string& path);
 
+// `options.engine` with --kv in it.
+EngineOptions engine_options(const ModelOptions& options);
+
 // Opens with a progress line on standard error. Throws what Engine::open and model_path throw; Error{cancelled} after Ctrl-C.
 std::unique_ptr<Engine> open_engine(const ModelOptions& options);
 

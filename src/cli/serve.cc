@@ -1,10 +1,11 @@
-// `bitnet serve`: the model behind HTTP, until a signal ends it.
+// `bitnet serve`: models behind HTTP, until a signal ends it.
 #include <CLI/CLI.hpp>
 #include <fstream>
 
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/options.h"
+#include "cli/served_models.h"
 #include "cli/terminal.h"
 #include "common/error.h"
 #include "server/server.h"
@@ -13,10 +14,9 @@ namespace bitnet::cli {
 namespace {
 
 struct ServeOptions {
-  ModelOptions model;
+  ServedModelsOptions models;
   server::ServerOptions server;
-  std::string key_file, alias;
-  std::int64_t kv_megabytes = 0;
+  std::string key_file;
   int request_seconds = 600, drain_seconds = 30;
   bool no_prefix_cache = false;
 };
@@ -34,13 +34,14 @@ std::vector<std::string> read_keys(const std::string& path) {
   return keys;
 }
 
-std::string model_name(const ServeOptions& o) {
-  if (!o.alias.empty()) return o.alias;
-  std::string path = model_path(o.model.path);
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  std::string name = path.substr(path.find_last_of('/') + 1);
-  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
-  return name;
+// The names of those that are open, and the folder.
+std::string what_is_served(const ServeOptions& o, const ModelSet& models) {
+  std::string names;
+  for (const ModelStatus& status : models.list()) {
+    if (status.state == ModelState::open) names += (names.empty() ? "" : ", ") + printable(status.name);
+  }
+  if (o.models.folder.empty()) return names;
+  return names + (names.empty() ? "" : " and ") + "the models of " + printable(o.models.folder, 512);
 }
 
 int serve(ServeOptions o) {
@@ -50,14 +51,17 @@ int serve(ServeOptions o) {
   for (const std::string& key : o.server.api_keys) {
     if (key.empty()) fail(ErrorKind::usage, "--api-key is empty");
   }
-  o.server.model_name = model_name(o);
-  o.server.scheduler.prefix_cache = !o.no_prefix_cache;
+  o.models.scheduler.prefix_cache = !o.no_prefix_cache;
+  o.server.manage_models = !o.models.folder.empty();
   o.server.request_time = std::chrono::seconds(o.request_seconds), o.server.drain_time = std::chrono::seconds(o.drain_seconds);
-  o.model.engine.kv_bytes = static_cast<std::uint64_t>(o.kv_megabytes) << 20;
-  const auto engine = open_engine(o.model);
-  server::Server server(*engine, o.server);
-  print_note(fmt::format("serving {} on {}", o.server.model_name, server.listen()));
-  if (!engine->has_chat_template()) print_note("the model has no chat template: messages become one text that it goes on with");
+  const auto models = open_models(o.models);
+  server::Server server(*models, o.server);
+  print_note(fmt::format("serving {} on {}", what_is_served(o, *models), server.listen()));
+  for (const ModelStatus& status : models->list()) {
+    const ModelUse model = models->find(status.name);
+    if (model != nullptr && !model->engine().has_chat_template())
+      print_note(fmt::format("{} has no chat template: messages become one text that it goes on with", printable(status.name)));
+  }
   if (!server.run()) {
     print_note("requests were still running when the drain time ended");
     return exit_runtime;
@@ -70,9 +74,10 @@ int serve(ServeOptions o) {
 CommandBody add_serve(CLI::App& command) {
   auto options = std::make_shared<ServeOptions>();
   ServeOptions& o = *options;
-  add_model_flag(command, o.model);
-  add_threads_flag(command, o.model);
-  add_engine_flags(command, o.model);
+  add_models_flag(command, o.models);
+  add_room_flags(command, o.models);
+  add_threads_flag(command, o.models.model);
+  add_engine_flags(command, o.models.model);
   command.add_option("--host", o.server.address.host, "address to listen on; 0.0.0.0 or :: for all")
       ->type_name("HOST")
       ->envname("BITNET_HOST")
@@ -82,18 +87,13 @@ CommandBody add_serve(CLI::App& command) {
       ->envname("BITNET_PORT")
       ->capture_default_str();
   command.add_option("--unix-socket", o.server.address.unix_path, "listen on this socket file instead")->type_name("PATH");
-  command.add_option("--alias", o.alias, "the model's name to clients; its file's name when not given")->type_name("NAME");
-  command.add_option("--parallel", o.server.scheduler.most_running, "sequences computed together")
+  command.add_option("--parallel", o.models.scheduler.most_running, "sequences computed together")
       ->type_name("N")
       ->check(CLI::Range(1, 512))
       ->capture_default_str();
-  command.add_option("--max-queue", o.server.scheduler.most_waiting, "sequences that may wait; more are refused with 429")
+  command.add_option("--max-queue", o.models.scheduler.most_waiting, "sequences that may wait; more are refused with 429")
       ->type_name("N")
       ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-  command.add_option("--kv-memory", o.kv_megabytes, "MiB for keys and values of all sequences; 0 = no limit")
-      ->type_name("MIB")
-      ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   command.add_flag("--no-prefix-cache", o.no_prefix_cache, "compute every prompt from its start");
   command.add_option("--api-key", o.server.api_keys, "a key that clients must send; may be repeated")

@@ -94,9 +94,11 @@ bool Scheduler::step() {
   return !running_.empty() || !waiting_.empty();
 }
 
-void Scheduler::run() {
+void Scheduler::run(Turns* turns) {
   while (true) {
+    if (turns != nullptr) turns->lock();
     const bool more = step();
+    if (turns != nullptr) turns->unlock();
     std::unique_lock lock(mutex_);
     if (stopping_ && !draining_) break;
     if (more || has_news()) continue;

@@ -15,6 +15,7 @@
 #include "inference/engine.h"
 #include "inference/generation.h"
 #include "inference/prefix_cache.h"
+#include "inference/turns.h"
 
 namespace bitnet {
 
@@ -78,11 +79,12 @@ class Scheduler {
   // Runs one batch; false when there is nothing to do.
   bool step();
   // Steps while there is work and waits for it otherwise, until stop(). What is unfinished then ends as cancelled, or, with
-  // `drain`, is finished first; nothing more is admitted.
-  void run();
+  // `drain`, is finished first; nothing more is admitted. With `turns` every step waits for its turn: the cores are shared.
+  void run(Turns* turns = nullptr);
   void stop(bool drain);
 
   SchedulerStatus status() const;
+  const SchedulerOptions& options() const { return options_; }
 
  private:
   struct Sequence;

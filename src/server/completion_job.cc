@@ -63,8 +63,9 @@ void CompletionJob::push(CompletionEvent event) {
   if (wake_) wake_();
 }
 
-void CompletionJob::start(Scheduler& scheduler, std::optional<SchedulerClock::time_point> deadline) {
-  scheduler_ = &scheduler;
+void CompletionJob::start(ModelUse model, std::optional<SchedulerClock::time_point> deadline) {
+  model_ = std::move(model);
+  Scheduler& scheduler = model_->scheduler();
   for (std::size_t i = 0; i < results_.size(); ++i) {
     Admission admission;
     try {
@@ -111,7 +112,7 @@ void CompletionJob::cancel() {
     abandoned_ = true;
     tickets = tickets_;
   }
-  for (const std::uint64_t ticket : tickets) scheduler_->cancel(ticket);
+  for (const std::uint64_t ticket : tickets) model_->scheduler().cancel(ticket);
 }
 
 std::vector<Answer> CompletionJob::answers() const {

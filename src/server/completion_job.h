@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/scheduler.h"
+#include "inference/model_set.h"
 #include "server/completion_request.h"
 #include "server/completion_response.h"
 
@@ -31,9 +31,9 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   // `wake` is called, on the scheduler's thread, whenever there is something new to take.
   static std::shared_ptr<CompletionJob> make(CompletionRequest request, std::function<void()> wake);
 
-  // Submits all sequences. Throws ApiError: 429 with the time to wait when the queue has no room for all of them, 503 when the
-  // scheduler is stopping; then none runs.
-  void start(Scheduler& scheduler, std::optional<SchedulerClock::time_point> deadline);
+  // Submits all sequences, and keeps the model open until the job is gone. Throws ApiError: 429 with the time to wait when the
+  // queue has no room for all of them, 503 when the scheduler is stopping; then none runs.
+  void start(ModelUse model, std::optional<SchedulerClock::time_point> deadline);
 
   std::optional<CompletionEvent> take();  // the oldest event that was not taken
   bool done() const;                      // all answers have ended and their events are taken
@@ -41,6 +41,7 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   void cancel();                          // what still runs
 
   const CompletionRequest& request() const { return request_; }
+  const ServedModel& model() const { return *model_; }  // once started
   // Once all ended. Throws ApiError{500} when one of them failed.
   std::vector<Answer> answers() const;
   Usage usage() const;
@@ -54,7 +55,7 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
 
   CompletionRequest request_;
   std::function<void()> wake_;
-  Scheduler* scheduler_ = nullptr;
+  ModelUse model_;
   std::vector<std::uint64_t> tickets_;
 
   mutable std::mutex mutex_;

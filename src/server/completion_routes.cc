@@ -18,20 +18,27 @@ namespace {
 namespace asio = boost::asio;
 using asio::use_awaitable;
 
+struct ReadRequest {
+  ModelUse model;
+  CompletionRequest request;
+};
+
 // Runs on the reading thread, so that a long prompt holds up nobody's stream.
-asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, bool chat) {
+asio::awaitable<ReadRequest> read_request(Service& service, const HttpExchange& exchange, bool chat) {
   const std::string& body = exchange.request().body;
-  const auto read = [&service, &body, chat]() -> asio::awaitable<CompletionRequest> {
+  const auto read = [&service, &body, chat]() -> asio::awaitable<ReadRequest> {
     const Json json = parse_json(body);
-    co_return chat ? read_chat_request(json, service.engine) : read_text_request(json, service.engine);
+    ModelUse model = co_await service.model(Fields(json).text("model").value_or(""));
+    CompletionRequest request = chat ? read_chat_request(json, model->engine()) : read_text_request(json, model->engine());
+    co_return ReadRequest{std::move(model), std::move(request)};
   };
   co_return co_await asio::co_spawn(service.reading, read, use_awaitable);
 }
 
-ResponseHead head_of(Service& service, const CompletionRequest& request) {
+ResponseHead head_of(Service& service, const ServedModel& model, const CompletionRequest& request) {
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   return {fmt::format("{}-{}{:08x}", request.chat ? "chatcmpl" : "cmpl", service.instance, ++service.answers), now.count(),
-          service.options.model_name, "bitnet-" BITNET_VERSION, request.chat};
+          model.name(), "bitnet-" BITNET_VERSION, request.chat};
 }
 
 std::string event(const Json& data) { return "data: " + data.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n\n"; }
@@ -74,7 +81,7 @@ class EventStream {
       if (request.chat) out += emit(role_chunk(head_, index));
       if (!request.echo) continue;
       const std::string& prompt = request.prompt_texts[i / static_cast<std::size_t>(request.n)];
-      out += emit(text_chunk(head_, index, prompt, {}, 0, service_.engine));
+      out += emit(text_chunk(head_, index, prompt, {}, 0, job_.model().engine()));
       offsets_[i] = static_cast<std::int64_t>(prompt.size());
     }
     co_await exchange_.write(std::move(out));
@@ -89,7 +96,7 @@ class EventStream {
       service_.metrics.add_between_tokens(since_piece_.seconds());
     }
     first_ = false, since_piece_ = Stopwatch();
-    const Json chunk = text_chunk(head_, next.index, next.text, next.scores, offset, service_.engine);
+    const Json chunk = text_chunk(head_, next.index, next.text, next.scores, offset, job_.model().engine());
     offset += static_cast<std::int64_t>(next.text.size());
     return emit(chunk);
   }
@@ -120,12 +127,12 @@ class EventStream {
 };
 
 asio::awaitable<void> complete(Service& service, HttpExchange& exchange, bool chat) {
-  CompletionRequest request = co_await read_request(service, exchange, chat);
+  ReadRequest read = co_await read_request(service, exchange, chat);
   const auto bell = std::make_shared<Bell>(service.context);
-  const ResponseHead head = head_of(service, request);
-  const bool stream = request.stream;
-  const auto job = CompletionJob::make(std::move(request), [bell] { bell->ring(); });
-  job->start(service.scheduler, SchedulerClock::now() + service.options.request_time);
+  const ResponseHead head = head_of(service, *read.model, read.request);
+  const bool stream = read.request.stream;
+  const auto job = CompletionJob::make(std::move(read.request), [bell] { bell->ring(); });
+  job->start(std::move(read.model), SchedulerClock::now() + service.options.request_time);
   // However this ends, what still runs for it ends, too.
   const std::shared_ptr<void> ending(nullptr, [job](void*) { job->cancel(); });
   const auto gone = std::make_shared<bool>(false);
@@ -140,7 +147,7 @@ asio::awaitable<void> complete(Service& service, HttpExchange& exchange, bool ch
     if (!job->done()) co_await bell->wait(service.options.heartbeat);
   }
   if (*gone) throw boost::system::system_error(asio::error::connection_reset);
-  co_await exchange.respond(json_response(200, completion_json(head, job->answers(), job->usage(), service.engine)));
+  co_await exchange.respond(json_response(200, completion_json(head, job->answers(), job->usage(), job->model().engine())));
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ using asio::use_awaitable;
 constexpr std::size_t most_texts = 2048;  // OpenAI's bound
 
 struct EmbeddingRequest {
+  ModelUse model;
   std::vector<std::vector<TokenId>> texts;
   std::int64_t dimensions = 0;  // 0 = all
   bool base64 = false;
@@ -39,9 +40,11 @@ std::vector<TokenId> ids_of(const Json& entry, const Engine& engine) {
   return ids;
 }
 
-EmbeddingRequest read_request(const Json& body, const Engine& engine) {
+EmbeddingRequest read_request(const Json& body, ModelUse model) {
   const Fields fields(body);
   EmbeddingRequest request;
+  request.model = std::move(model);
+  const Engine& engine = request.model->engine();
   const auto format = fields.text("encoding_format").value_or("float");
   if (format != "float" && format != "base64")
     bad_field("encoding_format", "is '{}', allowed are float and base64", printable(format));
@@ -114,14 +117,15 @@ asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange) {
   const std::string& body = exchange.request().body;
   const auto read = [&service, &body]() -> asio::awaitable<EmbeddingRequest> {
     const Json json = parse_json(body);
-    co_return read_request(json, service.engine);
+    co_return read_request(json, co_await service.model(Fields(json).text("model").value_or("")));
   };
   const auto work = std::make_shared<Work>();
   work->request = co_await asio::co_spawn(service.reading, read, use_awaitable);
   const auto bell = std::make_shared<Bell>(service.context);
+  ServedModel& model = *work->request.model;
   while (!work->error && work->vectors.size() < work->request.texts.size()) {
     work->done = false;
-    const bool taken = service.scheduler.call([work, bell, &engine = service.engine] {
+    const bool taken = model.scheduler().call([work, bell, &engine = model.engine()] {
       compute(engine, *work);
       work->done = true;
       bell->ring();
@@ -139,7 +143,7 @@ asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange) {
   }
   const Json out = {{"object", "list"},
                     {"data", std::move(data)},
-                    {"model", service.options.model_name},
+                    {"model", model.name()},
                     {"usage", {{"prompt_tokens", tokens}, {"total_tokens", tokens}}}};
   co_await exchange.respond(json_response(200, out));
 }

@@ -1,4 +1,4 @@
-// Endpoints that tell: models, tokens, templates, health, metrics.
+// Endpoints that tell: tokens, templates, health, metrics.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -11,32 +11,19 @@ namespace {
 namespace asio = boost::asio;
 using asio::use_awaitable;
 
-Json model_json(const Service& service) {
-  const ModelConfig& config = service.engine.config();
-  return {{"id", service.options.model_name},
-          {"object", "model"},
-          {"created", 0},
-          {"owned_by", "bitnet"},
-          {"meta",
-           {{"vocab_type", config.architecture},
-            {"n_vocab", config.n_vocab},
-            {"n_ctx", service.engine.n_ctx()},
-            {"n_ctx_train", config.n_ctx},
-            {"n_embd", config.n_embd}}}};
+const Tokenizer& tokenizer_of(const Engine& engine) {
+  if (const Tokenizer* tokenizer = engine.tokenizer()) return *tokenizer;
+  throw ApiError(501, "not_supported_error", "the model has no tokenizer: " + engine.tokenizer_problem());
 }
 
-const Tokenizer& tokenizer_of(const Service& service) {
-  if (const Tokenizer* tokenizer = service.engine.tokenizer()) return *tokenizer;
-  throw ApiError(501, "not_supported_error", "the model has no tokenizer: " + service.engine.tokenizer_problem());
-}
-
-// Makes an answer of a body on the reading thread.
+// Makes an answer of a body and the model that it names on the reading thread.
 template <class Make>
 asio::awaitable<void> answer(Service& service, HttpExchange& exchange, Make make) {
   const std::string& body = exchange.request().body;
-  const auto work = [&body, &make]() -> asio::awaitable<Json> {
+  const auto work = [&service, &body, &make]() -> asio::awaitable<Json> {
     const Json json = parse_json(body);
-    co_return make(json);
+    const ModelUse model = co_await service.model(Fields(json).text("model").value_or(""));
+    co_return make(json, model->engine());
   };
   const Json out = co_await asio::co_spawn(service.reading, work, use_awaitable);
   co_await exchange.respond(json_response(200, out));
@@ -56,23 +43,9 @@ std::vector<TokenId> read_ids(const Fields& fields, const char* name, std::int64
 
 }  // namespace
 
-asio::awaitable<void> list_models(Service& service, HttpExchange& exchange) {
-  const Json body = {{"object", "list"}, {"data", Json::array({model_json(service)})}};
-  co_await exchange.respond(json_response(200, body));
-}
-
-asio::awaitable<void> one_model(Service& service, HttpExchange& exchange) {
-  const std::string& path = exchange.request().path;
-  const std::string name = path.substr(path.find("models/") + 7);
-  if (name != service.options.model_name)
-    throw ApiError(404, "not_found_error", fmt::format("there is no model '{}' here", printable(name)), "model_not_found",
-                   "model");
-  co_await exchange.respond(json_response(200, model_json(service)));
-}
-
 // llama.cpp writes content and tokens, vLLM prompt, tokens and count: both are taken, both are given.
 asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange) {
-  co_await answer(service, exchange, [&service](const Json& body) -> Json {
+  co_await answer(service, exchange, [](const Json& body, const Engine& engine) -> Json {
     const Fields fields(body);
     const auto content = fields.text("content"), prompt = fields.text("prompt");
     if (!content && !prompt) bad_field("content", "is missing");
@@ -80,7 +53,7 @@ asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange) {
     const bool special =
         content ? fields.boolean("add_special").value_or(false) : fields.boolean("add_special_tokens").value_or(true);
     const EncodeOptions options{special, fields.boolean("parse_special").value_or(true)};
-    const Tokenizer& tokenizer = tokenizer_of(service);
+    const Tokenizer& tokenizer = tokenizer_of(engine);
     const std::vector<TokenId> ids = tokenizer.encode(content ? *content : *prompt, options);
     Json tokens = Json::array();
     if (fields.boolean("with_pieces").value_or(false)) {
@@ -91,13 +64,13 @@ asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange) {
     } else {
       tokens = ids;
     }
-    return {{"tokens", std::move(tokens)}, {"count", ids.size()}, {"max_model_len", service.engine.n_ctx()}};
+    return {{"tokens", std::move(tokens)}, {"count", ids.size()}, {"max_model_len", engine.n_ctx()}};
   });
 }
 
 asio::awaitable<void> detokenize(Service& service, HttpExchange& exchange) {
-  co_await answer(service, exchange, [&service](const Json& body) -> Json {
-    const Tokenizer& tokenizer = tokenizer_of(service);
+  co_await answer(service, exchange, [](const Json& body, const Engine& engine) -> Json {
+    const Tokenizer& tokenizer = tokenizer_of(engine);
     const std::vector<TokenId> ids = read_ids(Fields(body), "tokens", static_cast<std::int64_t>(tokenizer.size()));
     const std::string text = tokenizer.decode(ids, true);
     return {{"content", text}, {"prompt", text}};
@@ -106,22 +79,23 @@ asio::awaitable<void> detokenize(Service& service, HttpExchange& exchange) {
 
 // What lm-eval asks for before it tokenizes remotely.
 asio::awaitable<void> tokenizer_info(Service& service, HttpExchange& exchange) {
-  const Tokenizer& tokenizer = tokenizer_of(service);
+  const ModelUse model = co_await service.model("");
+  const Tokenizer& tokenizer = tokenizer_of(model->engine());
   const auto text = [&](const std::optional<TokenId>& id) { return id ? Json(tokenizer.token_text(*id)) : Json(); };
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   const Json body = {
       {"tokenizer_class", "bitnet"},       {"model", vocabulary.model},         {"bos_token", text(vocabulary.bos)},
       {"eos_token", text(vocabulary.eos)}, {"pad_token", text(vocabulary.pad)}, {"unk_token", text(vocabulary.unk)},
-      {"vocab_size", tokenizer.size()},    {"chat_template", nullptr},          {"max_model_len", service.engine.n_ctx()}};
+      {"vocab_size", tokenizer.size()},    {"chat_template", nullptr},          {"max_model_len", model->engine().n_ctx()}};
   co_await exchange.respond(json_response(200, body));
 }
 
 asio::awaitable<void> apply_template(Service& service, HttpExchange& exchange) {
-  co_await answer(service, exchange, [&service](const Json& body) -> Json {
+  co_await answer(service, exchange, [](const Json& body, const Engine& engine) -> Json {
     const Json* messages = Fields(body).array("messages", 1024);
     if (messages == nullptr) bad_field("messages", "is missing");
     try {
-      return {{"prompt", service.engine.render_chat(*messages)}};
+      return {{"prompt", engine.render_chat(*messages)}};
     } catch (const Error& error) {
       throw api_error(error);
     }
@@ -140,23 +114,24 @@ asio::awaitable<void> ready(Service& service, HttpExchange& exchange) {
 }
 
 asio::awaitable<void> metrics(Service& service, HttpExchange& exchange) {
-  const std::string text = service.metrics.text(service.scheduler.status(), service.connections);
+  const std::string text = service.metrics.text(service.models.list(), service.connections);
   HttpResponse response{200, "text/plain; version=0.0.4; charset=utf-8", text};
   co_await exchange.respond(std::move(response));
 }
 
 asio::awaitable<void> props(Service& service, HttpExchange& exchange) {
+  const ModelUse model = co_await service.model("");
   const SamplingParams defaults;
   const Json body = {{"default_generation_settings",
-                      {{"n_ctx", service.engine.n_ctx()},
+                      {{"n_ctx", model->engine().n_ctx()},
                        {"params",
                         {{"temperature", defaults.temperature},
                          {"top_k", defaults.top_k},
                          {"top_p", defaults.top_p},
                          {"min_p", defaults.min_p}}}}},
-                     {"total_slots", service.options.scheduler.most_running},
-                     {"model_alias", service.options.model_name},
-                     {"has_chat_template", service.engine.has_chat_template()},
+                     {"total_slots", model->scheduler().options().most_running},
+                     {"model_alias", model->name()},
+                     {"has_chat_template", model->engine().has_chat_template()},
                      {"build_info", "bitnet-" BITNET_VERSION}};
   co_await exchange.respond(json_response(200, body));
 }

@@ -12,6 +12,18 @@ void header(std::string& out, const std::string& name, const char* type, const s
   out += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
 }
 
+SchedulerStatus sum(const std::vector<ModelStatus>& models) {
+  SchedulerStatus all;
+  for (const ModelStatus& model : models) {
+    const SchedulerStatus& s = model.scheduler;
+    all.running += s.running, all.waiting += s.waiting, all.pages_used += s.pages_used, all.pages_known += s.pages_known;
+    all.finished += s.finished, all.cancelled += s.cancelled, all.refused += s.refused, all.preempted += s.preempted;
+    all.failed += s.failed, all.prompt_tokens += s.prompt_tokens, all.cached_tokens += s.cached_tokens;
+    all.generated_tokens += s.generated_tokens;
+  }
+  return all;
+}
+
 }  // namespace
 
 void Histogram::add(double value) {
@@ -46,8 +58,9 @@ void Metrics::add_between_tokens(double seconds) {
   between_tokens_.add(seconds);
 }
 
-std::string Metrics::text(const SchedulerStatus& s, std::int64_t connections) const {
+std::string Metrics::text(const std::vector<ModelStatus>& models, std::int64_t connections) const {
   std::string out;
+  const SchedulerStatus s = sum(models);
   const auto one = [&](const char* name, const char* type, const char* help, auto value) {
     header(out, name, type, help);
     out += fmt::format("{} {}\n", name, value);

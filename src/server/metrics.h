@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/scheduler.h"
+#include "inference/model_set.h"
 
 namespace bitnet::server {
 
@@ -31,7 +31,8 @@ class Metrics {
   void count_request(const std::string& route, int status);
   void add_first_token(double seconds);     // from the request's arrival
   void add_between_tokens(double seconds);  // of one stream
-  std::string text(const SchedulerStatus& status, std::int64_t connections) const;
+  // What schedulers count is given as the sum over all models.
+  std::string text(const std::vector<ModelStatus>& models, std::int64_t connections) const;
 
  private:
   mutable std::mutex mutex_;

@@ -7,7 +7,7 @@
 namespace bitnet::server {
 namespace {
 
-constexpr std::array<Route, 23> table = {{
+constexpr std::array<Route, 25> table = {{
     {"POST", "/v1/chat/completions", chat_completions, false},
     {"POST", "/chat/completions", chat_completions, false},
     {"POST", "/v1/completions", text_completions, false},
@@ -18,6 +18,8 @@ constexpr std::array<Route, 23> table = {{
     {"GET", "/models", list_models, false},
     {"GET", "/v1/models/", one_model, false},
     {"GET", "/models/", one_model, false},
+    {"POST", "/models/load", load_model, false},
+    {"POST", "/models/unload", unload_model, false},
     {"POST", "/tokenize", tokenize, false},
     {"POST", "/v1/tokenize", tokenize, false},
     {"POST", "/detokenize", detokenize, false},

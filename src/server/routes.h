@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "inference/model_set.h"
 #include "server/api_error.h"
 #include "server/http_server.h"
 #include "server/metrics.h"
@@ -14,9 +15,13 @@
 namespace bitnet::server {
 
 struct Service {
-  Engine& engine;
+  // The model that a request's `model` field names (empty: the field is missing), opened if need be; it stays open while the
+  // answer is held. Throws ApiError: 404 model_not_found; 503 where it finds no room or the server stops; 500. May be called in
+  // coroutines of any executor.
+  boost::asio::awaitable<ModelUse> model(std::string asked);
+
+  ModelSet& models;
   const ServerOptions& options;
-  Scheduler& scheduler;
   Metrics& metrics;
   boost::asio::io_context& context;
   boost::asio::thread_pool& reading;  // where bodies are parsed and prompts encoded
@@ -43,6 +48,8 @@ boost::asio::awaitable<void> text_completions(Service& service, HttpExchange& ex
 boost::asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> list_models(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> one_model(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> load_model(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> unload_model(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> detokenize(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> tokenizer_info(Service& service, HttpExchange& exchange);
@@ -51,6 +58,8 @@ boost::asio::awaitable<void> health(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> ready(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> metrics(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> props(Service& service, HttpExchange& exchange);
+
+ApiError no_such_model(const std::string& name);  // 404
 
 // A JSON body; text that is not UTF-8 cannot come out of it, whatever went in.
 HttpResponse json_response(int status, const Json& body);

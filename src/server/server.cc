@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -12,7 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <random>
-#include <thread>
 
 #include "common/log.h"
 #include "server/access.h"
@@ -62,11 +60,11 @@ bool is_request_id(const std::string& text) {
 }  // namespace
 
 struct Server::Parts {
-  Parts(Engine& e, ServerOptions o)
+  Parts(ModelSet& m, ServerOptions o)
       : options(std::move(o)),
-        scheduler(e, options.scheduler),
+        models(m),
         access(options.api_keys, options.cors_origins, options.allowed_hosts, is_loopback(options.address)),
-        service{e, options, scheduler, metrics, context, reading, random_name()},
+        service{m, options, metrics, context, reading, random_name()},
         http(
             context, options.limits, [this](HttpRequest& request) { return gate(request); },
             [this](HttpExchange& exchange) { return handle(exchange); },
@@ -82,14 +80,13 @@ struct Server::Parts {
   void stop();
 
   ServerOptions options;
-  Scheduler scheduler;
+  ModelSet& models;
   Metrics metrics;
   Access access;
   asio::thread_pool reading{1};
   asio::io_context context{1};
   Service service;
   HttpServer http;
-  std::atomic<bool> scheduler_done{false};
   bool finished_all = true, impatient = false;
   std::uint64_t requests = 0;
 };
@@ -177,26 +174,26 @@ asio::awaitable<void> Server::Parts::handle(HttpExchange& exchange) {
 void Server::Parts::stop() {
   if (service.draining) {
     impatient = true;
-    scheduler.stop(false);
+    models.stop(false);
     return;
   }
   service.draining = true;
   http.close();
-  scheduler.stop(true);
+  models.stop(true);
   asio::co_spawn(context, drain(), asio::detached);
 }
 
 asio::awaitable<void> Server::Parts::drain() {
   asio::steady_timer timer(context);
   const auto end = std::chrono::steady_clock::now() + options.drain_time;
-  const auto still = [&] { return !scheduler_done || http.connections() > 0; };
+  const auto still = [&] { return !models.stopped() || http.connections() > 0; };
   while (still() && !impatient && std::chrono::steady_clock::now() < end) {
     timer.expires_after(std::chrono::milliseconds(10));
     co_await timer.async_wait(use_awaitable);
   }
   finished_all = !still();
   if (!finished_all) {
-    scheduler.stop(false);
+    models.stop(false);
     for (int i = 0; i < 100 && still(); ++i) {  // for streams to be told that they end here
       timer.expires_after(std::chrono::milliseconds(10));
       co_await timer.async_wait(use_awaitable);
@@ -213,21 +210,16 @@ asio::awaitable<void> Server::Parts::wait_for_signals() {
   }
 }
 
-Server::Server(Engine& engine, ServerOptions options) : parts_(std::make_unique<Parts>(engine, std::move(options))) {}
+Server::Server(ModelSet& models, ServerOptions options) : parts_(std::make_unique<Parts>(models, std::move(options))) {}
 Server::~Server() = default;
 
 std::string Server::listen() { return parts_->http.listen(parts_->options.address); }
 
 bool Server::run() {
   Parts& parts = *parts_;
-  std::thread stepping([&parts] {
-    parts.scheduler.run();
-    parts.scheduler_done = true;
-  });
   asio::co_spawn(parts.context, parts.wait_for_signals(), asio::detached);
   parts.context.run();
-  parts.scheduler.stop(false);
-  stepping.join();
+  parts.models.stop(false);
   parts.reading.join();
   return parts.finished_all;
 }

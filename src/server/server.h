@@ -1,4 +1,4 @@
-// Server: a model behind HTTP, for the clients people have.
+// Server: models behind HTTP, for the clients people have.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine.h"
-#include "inference/scheduler.h"
+#include "inference/model_set.h"
 #include "server/http_server.h"
 
 namespace bitnet::server {
@@ -16,8 +15,7 @@ namespace bitnet::server {
 struct ServerOptions {
   HttpAddress address;
   HttpLimits limits;
-  SchedulerOptions scheduler;
-  std::string model_name;                  // as clients are told
+  bool manage_models = false;              // clients may load and unload models by name
   std::vector<std::string> api_keys;       // none: everybody may ask
   std::vector<std::string> cors_origins;   // whose pages may ask; "*" = all
   std::vector<std::string> allowed_hosts;  // beside loopback names, where it listens on loopback; "*" = all
@@ -26,11 +24,11 @@ struct ServerOptions {
   std::chrono::seconds drain_time{30};     // for running requests when it stops
 };
 
-// Runs on the caller's thread, with one more for the engine's steps and one for reading requests.
+// Runs on the caller's thread, with one more for reading requests, beside those of the models.
 class Server {
  public:
-  // Keeps a reference to the engine. Throws Error{usage}.
-  Server(Engine& engine, ServerOptions options);
+  // Keeps a reference to the models, which it stops when it ends. Throws Error{usage}.
+  Server(ModelSet& models, ServerOptions options);
   ~Server();
 
   // Binds; gives the address as text. Throws Error{io}.

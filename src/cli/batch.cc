@@ -17,6 +17,7 @@
 #include "common/error.h"
 #include "server/completion_job.h"
 #include "server/json_fields.h"
+#include "server/openai_writer.h"
 
 namespace bitnet::cli {
 namespace {
@@ -170,9 +171,7 @@ Json answer_of(Running& running) {
   try {
     if (running.error) throw ApiError(*running.error);
     running.job->wait();
-    const ServedModel& model = running.job->model();
-    const server::ResponseHead head{id, 0, model.name(), "bitnet-" BITNET_VERSION, entry.chat};
-    body = server::completion_json(head, running.job->answers(), running.job->usage(), model.engine());
+    body = server::openai_writer({*running.job, id, 0})->whole();
   } catch (const ApiError& error) {
     status = error.status, body = server::error_body(error);
   }

@@ -108,7 +108,7 @@ std::uint64_t Engine::kv_bytes_at(std::int64_t depth) const {
   return static_cast<std::uint64_t>(positions) * kv_bytes_per_token() / static_cast<std::uint64_t>(c.n_layer);
 }
 
-std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {
+std::string Engine::render_chat(const nlohmann::ordered_json& messages, const ChatForm& form) const {
   if (!has_chat_template())
     fail(ErrorKind::unsupported, "the model file has no chat template: it completes text, it does not chat");
   const Tokenizer* tokenizer = this->tokenizer();
@@ -116,14 +116,19 @@ std::string Engine::render_chat(const nlohmann::ordered_json& messages) const {
     return id ? std::string(tokenizer->token_text(*id)) : std::string();
   };
   const Vocabulary& vocabulary = tokenizer->vocabulary();
-  return parts_->vocabulary.chat_template->render({{"messages", messages},
-                                                   {"add_generation_prompt", true},
-                                                   {"bos_token", special(vocabulary.bos)},
-                                                   {"eos_token", special(vocabulary.eos)}});
+  nlohmann::ordered_json context = {{"messages", messages},
+                                    {"add_generation_prompt", form.opens_answer},
+                                    {"bos_token", special(vocabulary.bos)},
+                                    {"eos_token", special(vocabulary.eos)}};
+  if (!form.tools.is_null()) context["tools"] = form.tools;
+  return parts_->vocabulary.chat_template->render(context);
 }
 
 std::vector<TokenId> Engine::encode_chat(const nlohmann::ordered_json& messages) const {
-  const std::string prompt = render_chat(messages);
+  return encode_rendered(render_chat(messages));
+}
+
+std::vector<TokenId> Engine::encode_rendered(const std::string& prompt) const {
   std::vector<TokenId> ids = tokenizer()->encode(prompt, {.add_special = true, .parse_special = true});
   // Templates that print BOS themselves would otherwise get it twice.
   const std::optional<TokenId> bos = tokenizer()->vocabulary().bos;
@@ -327,7 +332,8 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
                  ? evaluate(session, drawn.last(1), generation.query())
                  : speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
   }
-  result.text = generation.text(), result.finish_reason = generation.reason(), result.scores = generation.scores();
+  result.text = generation.text(), result.stop_string = generation.stop_string(), result.finish_reason = generation.reason(),
+  result.scores = generation.scores();
   result.ids.assign(generation.drawn().begin(), generation.drawn().end());
   result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
   result.timings.drafted_tokens = speculation.drafted(), result.timings.accepted_tokens = speculation.accepted();

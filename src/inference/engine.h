@@ -64,11 +64,18 @@ struct GenerateResult {
   Timings timings;
   std::vector<TokenScore> scores;         // of ids
   std::vector<TokenScore> prompt_scores;  // of the prompt's tokens but the first
+  std::string stop_string = {};           // that ended it; empty when something else did
 };
 
 struct GenerateCallbacks {
   PieceSink on_text;
   Progress on_prefill;
+};
+
+// What a chat template gets beside the messages.
+struct ChatForm {
+  nlohmann::ordered_json tools = nullptr;  // functions that the answer may call, as OpenAI's API writes them; null = none
+  bool opens_answer = true;                // the prompt ends with the beginning of the assistant's turn
 };
 
 struct EmbedOptions {
@@ -106,8 +113,9 @@ class Engine {
   // Messages as [{"role": ..., "content": ...}, ...] to prompt ids by the model's turn format. Throws Error{unsupported} when
   // the file has no template (has_chat_template() is false), Error{usage} when the template refuses the messages.
   bool has_chat_template() const;
-  std::string render_chat(const nlohmann::ordered_json& messages) const;
+  std::string render_chat(const nlohmann::ordered_json& messages, const ChatForm& form = {}) const;
   std::vector<TokenId> encode_chat(const nlohmann::ordered_json& messages) const;
+  std::vector<TokenId> encode_rendered(const std::string& prompt) const;  // what render_chat gave
 
   Session new_session() const;
 

@@ -67,6 +67,7 @@ class Generation {
   bool finished() const { return reason_.has_value(); }
   FinishReason reason() const { return *reason_; }  // once finished
   const std::string& text() const { return text_; }
+  const std::string& stop_string() const { return stops_.found(); }  // that ended it; empty when something else did
   const std::vector<TokenScore>& scores() const { return scores_; }  // of drawn(), or none
 
  private:

@@ -48,7 +48,8 @@ struct Scheduler::Sequence {
   }
 
   GenerateResult result() const {
-    GenerateResult out{generation.text(), {}, generation.reason(), timings, generation.scores(), prompt_scores};
+    GenerateResult out{generation.text(),       {}, generation.reason(), timings, generation.scores(), prompt_scores,
+                       generation.stop_string()};
     out.ids.assign(generation.drawn().begin(), generation.drawn().end());
     out.timings.generated_tokens = static_cast<std::int64_t>(out.ids.size());
     out.timings.prompt_tokens =

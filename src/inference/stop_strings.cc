@@ -19,7 +19,11 @@ std::string StopStrings::put(std::string_view piece) {
   if (stopped_) return {};
   held_ += piece;
   std::size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  for (const std::string& stop : stops_) {
+    const std::size_t at = held_.find(stop);
+    if (at == std::string::npos || at > first || (at == first && stop.size() <= found_.size())) continue;
+    first = at, found_ = stop;
+  }
   if (first != std::string::npos) {
     stopped_ = true;
     held_.resize(first);

@@ -18,11 +18,12 @@ class StopStrings {
   std::string put(std::string_view piece);
   std::string finish();  // what was held back, when no stop string came
   bool stopped() const { return stopped_; }
+  const std::string& found() const { return found_; }  // the one that stopped it
 
  private:
   std::vector<std::string> stops_;
   std::size_t longest_ = 0;
-  std::string held_;
+  std::string held_, found_;
   bool stopped_ = false;
 };
 

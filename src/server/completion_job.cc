@@ -140,9 +140,9 @@ std::vector<Answer> CompletionJob::answers() const {
   return answers;
 }
 
-FinishReason CompletionJob::reason(std::int64_t index) const {
+const GenerateResult& CompletionJob::result(std::int64_t index) const {
   const std::lock_guard lock(mutex_);
-  return results_[static_cast<std::size_t>(index)]->finish_reason;
+  return *results_[static_cast<std::size_t>(index)];
 }
 
 Usage CompletionJob::usage() const {

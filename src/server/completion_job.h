@@ -12,9 +12,20 @@
 
 #include "inference/model_set.h"
 #include "server/completion_request.h"
-#include "server/completion_response.h"
 
 namespace bitnet::server {
+
+// One of the answers, by its place among all of the request.
+struct Answer {
+  std::int64_t index;
+  const GenerateResult* result;
+  const std::string* prompt_text;          // of echo, else null
+  const std::vector<TokenId>* prompt_ids;  // of echo
+};
+
+struct Usage {
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+};
 
 // Something that happened to one of a job's answers.
 struct CompletionEvent {
@@ -45,7 +56,8 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   // Once all ended. Throws ApiError{500} when one of them failed.
   std::vector<Answer> answers() const;
   Usage usage() const;
-  FinishReason reason(std::int64_t index) const;
+  // Of the answer at this place, once it has ended; of the first sequence where several compete.
+  const GenerateResult& result(std::int64_t index) const;
 
  private:
   CompletionJob(CompletionRequest request, std::function<void()> wake);

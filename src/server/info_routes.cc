@@ -2,7 +2,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "server/json_fields.h"
+#include "server/conversation.h"
 #include "server/routes.h"
 
 namespace bitnet::server {
@@ -92,13 +92,8 @@ asio::awaitable<void> tokenizer_info(Service& service, HttpExchange& exchange) {
 
 asio::awaitable<void> apply_template(Service& service, HttpExchange& exchange) {
   co_await answer(service, exchange, [](const Json& body, const Engine& engine) -> Json {
-    const Json* messages = Fields(body).array("messages", 1024);
-    if (messages == nullptr) bad_field("messages", "is missing");
-    try {
-      return {{"prompt", engine.render_chat(*messages)}};
-    } catch (const Error& error) {
-      throw api_error(error);
-    }
+    if (!engine.has_chat_template()) throw ApiError(501, "not_supported_error", "the model has no chat template");
+    return {{"prompt", prompt_text(read_conversation(Fields(body)), engine)}};
   });
 }
 

@@ -46,6 +46,13 @@ TEST(StopStrings, HoldBackNoMoreThanCouldMatch) {
 
 TEST(StopStrings, WithoutAnyEverythingPasses) { EXPECT_EQ(run({}, {"a", "b"}), (Outcome{"ab", false})); }
 
+TEST(StopStrings, NameTheOneThatStopped) {
+  StopStrings matcher({"ab", "abc", "x"});
+  matcher.put("zabcx");
+  EXPECT_EQ(matcher.found(), "abc");
+  EXPECT_EQ(StopStrings({"ab"}).found(), "");
+}
+
 TEST(StopStrings, RefuseTheEmptyString) { EXPECT_THROW(StopStrings({""}), Error); }
 
 }  // namespace

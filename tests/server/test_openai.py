@@ -190,7 +190,7 @@ def test_models(server):
 BAD_FIELDS = [
     ("max_tokens", -2), ("max_tokens", 1.5), ("max_tokens", "many"), ("temperature", -1), ("temperature", 1e9), ("top_p", 2), ("n", 0),
     ("n", 99), ("logprobs", 21), ("logprobs", True), ("stop", 5), ("stop", ["x"] * 17), ("stop", "x" * 300), ("logit_bias", {"a": 1}),
-    ("logit_bias", {"99999999": 1}), ("logit_bias", {"1": 101}), ("logit_bias", []), ("prompt", [[]]), ("prompt", []), ("prompt", [-1]),
+    ("logit_bias", {"99999999": 1}), ("logit_bias", {"1": 101}), ("logit_bias", [[1]]), ("prompt", [[]]), ("prompt", []), ("prompt", [-1]),
     ("prompt", [10**9]), ("prompt", ["a"] * 33), ("prompt", {"a": 1}), ("prompt", [["x"]]), ("stream", 1), ("seed", "x"), ("suffix", "end"),
     ("best_of", 0), ("echo", "yes"), ("top_k", 10**12), ("stream_options", 5), ("mirostat", 3), ("grammar", "root ::= x"),
     ("response_format", {"type": "json_schema"}), ("response_format", {"type": "xml"}), ("response_format", 5), ("guided_regex", "(a"),

@@ -45,14 +45,14 @@ const std::map<std::string, Names, std::less<>> keyword_types = {
 
 }  // namespace
 
-std::shared_ptr<const Grammar> SchemaReader::read() {
+RuleId SchemaReader::read() {
   const RuleId root = rule_at("#", root_);
   while (!waiting_.empty()) {
     const Waiting next = std::move(waiting_.back());
     waiting_.pop_back();
     source_.define(next.rule, write(*next.schema, next.place, 0));
   }
-  return Grammar::compile(source_, root);
+  return root;
 }
 
 RuleId SchemaReader::rule_at(const std::string& place, const SchemaJson& schema) {
@@ -226,13 +226,19 @@ void check_size(const SchemaJson& schema) {
 
 }  // namespace
 
-std::shared_ptr<const Grammar> grammar_from_parsed_json_schema(const nlohmann::ordered_json& schema) {
+RuleId write_json_schema(GrammarSource& source, const SchemaJson& schema) {
   check_size(schema);
   try {
-    return SchemaReader(schema).read();
+    return SchemaReader(schema, source).read();
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::usage, "JSON schema: {}", printable(error.what(), 200));
   }
+}
+
+std::shared_ptr<const Grammar> grammar_from_parsed_json_schema(const nlohmann::ordered_json& schema) {
+  GrammarSource source;
+  const RuleId root = write_json_schema(source, schema);
+  return Grammar::compile(source, root);
 }
 
 std::shared_ptr<const Grammar> grammar_from_json_schema(std::string_view schema) {

@@ -16,14 +16,14 @@ namespace bitnet {
 
 using Names = std::vector<std::string>;
 
-// Keeps a reference to the schema. All of it throws Error{usage} naming the place and what is wrong or not supported there.
-// `depth` counts the schemas around, up to GrammarLimits::depth.
+// Writes a schema into a source that may hold other things; keeps references to both. All of it throws Error{usage} naming the
+// place and what is wrong or not supported there. `depth` counts the schemas around, up to GrammarLimits::depth.
 class SchemaReader {
  public:
-  explicit SchemaReader(const SchemaJson& root) : combiner_(root), text_(source_), root_(root) {}
+  SchemaReader(const SchemaJson& root, GrammarSource& source) : combiner_(root), source_(source), text_(source), root_(root) {}
 
-  // The language of the whole schema. Once.
-  std::shared_ptr<const Grammar> read();
+  // A rule that stands for the whole schema. Once.
+  RuleId read();
 
  private:
   // A place that is referred to and not written yet.
@@ -69,12 +69,15 @@ class SchemaReader {
   ExpressionId sequence(std::vector<ExpressionId> parts) { return source_.sequence(std::move(parts)); }
 
   SchemaCombiner combiner_;
-  GrammarSource source_;
+  GrammarSource& source_;
   JsonText text_;
   const SchemaJson& root_;
   std::map<std::string, RuleId> rules_;  // by their place
   std::vector<Waiting> waiting_;
   std::map<std::pair<std::int64_t, std::int64_t>, ExpressionId> strings_;
 };
+
+// The rule of a schema of bounded size within `source`. Throws Error{usage} as SchemaReader does.
+RuleId write_json_schema(GrammarSource& source, const SchemaJson& schema);
 
 }  // namespace bitnet

@@ -1,0 +1,131 @@
+// The loop between a job's events and a client, and what becomes of whole answers.
+#include "server/answer_stream.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <utility>
+
+#include "common/stopwatch.h"
+#include "server/bell.h"
+
+namespace bitnet::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::use_awaitable;
+
+class AnswerStream {
+ public:
+  AnswerStream(Service& service, HttpExchange& exchange, CompletionJob& job, AnswerWriter& writer)
+      : service_(service),
+        exchange_(exchange),
+        job_(job),
+        writer_(writer),
+        readers_(job.request().prompts.size() * static_cast<std::size_t>(job.request().n),
+                 ToolCallReader(job.request().calls)) {}
+
+  asio::awaitable<void> run(Bell& bell) {
+    HttpResponse head{200, writer_.content_type()};  // a statement of its own: GCC 12 cannot make it inside co_await
+    head.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+    co_await exchange_.begin(std::move(head));
+    co_await exchange_.write(writer_.begin());
+    while (!job_.done()) {
+      std::string out;
+      while (auto next = job_.take()) out += take(*next);
+      if (!out.empty()) {
+        co_await exchange_.write(std::move(out));
+      } else if (!co_await bell.wait(service_.options.heartbeat)) {
+        co_await exchange_.write(writer_.heartbeat());
+      }
+    }
+    co_await exchange_.write(close());
+    co_await exchange_.end();
+  }
+
+ private:
+  std::string take(const CompletionEvent& event) {
+    ToolCallReader& reader = readers_[static_cast<std::size_t>(event.index)];
+    if (event.ended) {
+      std::string out = write(event.index, reader.finish(), {});
+      out += writer_.ended(event.index);
+      return out;
+    }
+    if (first_) {
+      service_.metrics.add_first_token(since_start_.seconds());
+    } else {
+      service_.metrics.add_between_tokens(since_piece_.seconds());
+    }
+    first_ = false, since_piece_ = Stopwatch();
+    std::vector<AnswerPart> parts = reader.put(event.text);
+    if (parts.empty() && !event.scores.empty()) parts.emplace_back();
+    return write(event.index, parts, event.scores);
+  }
+
+  std::string write(std::int64_t index, const std::vector<AnswerPart>& parts, const std::vector<TokenScore>& scores) {
+    std::string out;
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      out += writer_.part(index, parts[i], i == 0 ? scores : std::vector<TokenScore>());
+    return out;
+  }
+
+  std::string close() {
+    try {
+      job_.answers();
+    } catch (const ApiError& error) {
+      return writer_.end(&error);
+    }
+    return writer_.end(nullptr);
+  }
+
+  Service& service_;
+  HttpExchange& exchange_;
+  CompletionJob& job_;
+  AnswerWriter& writer_;
+  std::vector<ToolCallReader> readers_;  // of each answer
+  Stopwatch since_start_, since_piece_;
+  bool first_ = true;
+};
+
+AnswerContext context_of(Service& service, const CompletionJob& job) {
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  return {job, service.engine, fmt::format("{}{:08x}", service.instance, ++service.answers), now.count(),
+          service.options.model_name};
+}
+
+}  // namespace
+
+asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read) {
+  const std::string& body = exchange.request().body;
+  const auto work = [&service, &body, read]() -> asio::awaitable<CompletionRequest> {
+    const Json json = parse_json(body);
+    co_return read(json, service.engine);
+  };
+  co_return co_await asio::co_spawn(service.reading, work, use_awaitable);
+}
+
+asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make) {
+  CompletionRequest request = co_await read_request(service, exchange, read);
+  const auto bell = std::make_shared<Bell>(service.context);
+  const bool stream = request.stream;
+  const auto job = CompletionJob::make(std::move(request), [bell] { bell->ring(); });
+  const std::unique_ptr<AnswerWriter> writer = make(context_of(service, *job));
+  job->start(service.scheduler, SchedulerClock::now() + service.options.request_time);
+  // However this ends, what still runs for it ends, too.
+  const std::shared_ptr<void> ending(nullptr, [job](void*) { job->cancel(); });
+  const auto gone = std::make_shared<bool>(false);
+  exchange.watch([job, bell, gone] { *gone = true, job->cancel(), bell->ring(); });
+  if (stream) {
+    co_await AnswerStream(service, exchange, *job, *writer).run(*bell);
+    co_return;
+  }
+  while (!job->done() && !*gone) {
+    while (job->take()) {
+    }
+    if (!job->done()) co_await bell->wait(service.options.heartbeat);
+  }
+  if (*gone) throw boost::system::system_error(asio::error::connection_reset);
+  co_await exchange.respond(json_response(200, writer->whole()));
+}
+
+}  // namespace bitnet::server

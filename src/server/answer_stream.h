@@ -1,0 +1,21 @@
+// From a request's body to its answer, whole or as a stream: the one way that all protocols take, each with a writer of its
+// own.
+#pragma once
+
+#include <memory>
+
+#include "server/answer_writer.h"
+#include "server/routes.h"
+
+namespace bitnet::server {
+
+using ReadRequest = CompletionRequest (*)(const Json& body, const Engine& engine);
+using MakeWriter = std::unique_ptr<AnswerWriter> (*)(AnswerContext context);
+
+// Reads the body on the reading thread, so that a long prompt holds up nobody's stream. Throws ApiError.
+boost::asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read);
+
+// Reads, runs and answers. Whoever leaves takes the work along. Throws ApiError before anything was sent.
+boost::asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make);
+
+}  // namespace bitnet::server

@@ -89,28 +89,31 @@ class AnswerStream {
 
 AnswerContext context_of(Service& service, const CompletionJob& job) {
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  return {job, service.engine, fmt::format("{}{:08x}", service.instance, ++service.answers), now.count(),
-          service.options.model_name};
+  return {job, fmt::format("{}{:08x}", service.instance, ++service.answers), now.count()};
 }
 
 }  // namespace
 
-asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read) {
+std::string asked_model(const Json& body) { return Fields(body).text("model").value_or(""); }
+
+asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read, AskedModel asked) {
   const std::string& body = exchange.request().body;
-  const auto work = [&service, &body, read]() -> asio::awaitable<CompletionRequest> {
+  const auto work = [&service, &body, read, asked]() -> asio::awaitable<ModelRequest> {
     const Json json = parse_json(body);
-    co_return read(json, service.engine);
+    ModelUse model = co_await service.model(asked(json));
+    CompletionRequest request = read(json, model->engine());
+    co_return ModelRequest{std::move(model), std::move(request)};
   };
   co_return co_await asio::co_spawn(service.reading, work, use_awaitable);
 }
 
-asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make) {
-  CompletionRequest request = co_await read_request(service, exchange, read);
+asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make, AskedModel asked) {
+  ModelRequest asks = co_await read_request(service, exchange, read, asked);
   const auto bell = std::make_shared<Bell>(service.context);
-  const bool stream = request.stream;
-  const auto job = CompletionJob::make(std::move(request), [bell] { bell->ring(); });
+  const bool stream = asks.request.stream;
+  const auto job = CompletionJob::make(std::move(asks.request), [bell] { bell->ring(); });
+  job->start(std::move(asks.model), SchedulerClock::now() + service.options.request_time);
   const std::unique_ptr<AnswerWriter> writer = make(context_of(service, *job));
-  job->start(service.scheduler, SchedulerClock::now() + service.options.request_time);
   // However this ends, what still runs for it ends, too.
   const std::shared_ptr<void> ending(nullptr, [job](void*) { job->cancel(); });
   const auto gone = std::make_shared<bool>(false);

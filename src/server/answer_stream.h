@@ -12,10 +12,21 @@ namespace bitnet::server {
 using ReadRequest = CompletionRequest (*)(const Json& body, const Engine& engine);
 using MakeWriter = std::unique_ptr<AnswerWriter> (*)(AnswerContext context);
 
+// The name of the model that a body asks for; empty where it names none.
+using AskedModel = std::string (*)(const Json& body);
+std::string asked_model(const Json& body);  // its field `model`
+
+struct ModelRequest {
+  ModelUse model;
+  CompletionRequest request;
+};
+
 // Reads the body on the reading thread, so that a long prompt holds up nobody's stream. Throws ApiError.
-boost::asio::awaitable<CompletionRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read);
+boost::asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read,
+                                                  AskedModel asked = asked_model);
 
 // Reads, runs and answers. Whoever leaves takes the work along. Throws ApiError before anything was sent.
-boost::asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make);
+boost::asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make,
+                                    AskedModel asked = asked_model);
 
 }  // namespace bitnet::server

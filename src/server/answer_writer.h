@@ -12,12 +12,12 @@ namespace bitnet::server {
 
 // What a writer may look at. The job's results are there once its answers have ended.
 struct AnswerContext {
-  const CompletionJob& job;
-  const Engine& engine;
-  std::string id;        // of the answer, unique; protocols put a prefix before it
-  std::int64_t created;  // Unix time in seconds
-  std::string model;     // as clients are told
+  const CompletionJob& job;  // that was started
+  std::string id;            // of the answer, unique; protocols put a prefix before it
+  std::int64_t created;      // Unix time in seconds
   const CompletionRequest& request() const { return job.request(); }
+  const Engine& engine() const { return job.model().engine(); }
+  const std::string& model() const { return job.model().name(); }
 };
 
 // An answer in the words of a protocol. Called in this order, on the server's thread: begin; parts of each answer and its end,

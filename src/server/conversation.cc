@@ -41,6 +41,7 @@ std::string tool_text(const ToolUse& use) {
 // The same conversation without anything but text, in the roles system, user and assistant.
 Json as_texts(const Conversation& conversation) {
   Json out = Json::array();
+  bool was_result = false;
   for (const Json& message : conversation.messages) {
     auto text = message["content"].get<std::string>();
     auto role = message["role"].get<std::string>();
@@ -49,12 +50,14 @@ Json as_texts(const Conversation& conversation) {
         text +=
             (text.empty() ? "" : "\n") + std::string(tool_call_open) + dump(call["function"]) + std::string(tool_call_close);
     }
-    if (role == "tool") {
-      role = "user", text = "<tool_response>\n" + text + "\n</tool_response>";
-      if (!out.empty() && out.back()["role"] == "user") {  // templates often want the roles to take turns
-        out.back()["content"].get_ref<std::string&>() += "\n" + text;
-        continue;
-      }
+    const bool is_result = role == "tool";
+    if (is_result) role = "user", text = "<tool_response>\n" + text + "\n</tool_response>";
+    // Templates often want the roles to take turns.
+    const bool joins = role == "user" && !out.empty() && out.back()["role"] == "user" && (is_result || was_result);
+    was_result = is_result;
+    if (joins) {
+      out.back()["content"].get_ref<std::string&>() += "\n" + text;
+      continue;
     }
     out.push_back({{"role", role}, {"content", std::move(text)}});
   }

@@ -86,10 +86,10 @@ class OpenaiWriter final : public AnswerWriter {
       bool called = false;
       if (chat_) {
         choice["message"] = message(answer, called);
-        choice["logprobs"] = chat_logprobs(answer.result->scores, context_.engine);
+        choice["logprobs"] = chat_logprobs(answer.result->scores, context_.engine());
       } else {
         choice["text"] = (answer.prompt_text == nullptr ? "" : *answer.prompt_text) + answer.result->text;
-        choice["logprobs"] = legacy_logprobs(answer, context_.engine);
+        choice["logprobs"] = legacy_logprobs(answer, context_.engine());
       }
       choice["finish_reason"] = reason(*answer.result, called);
       out["choices"].push_back(std::move(choice));
@@ -117,14 +117,14 @@ class OpenaiWriter final : public AnswerWriter {
     return {{"id", (chat_ ? "chatcmpl-" : "cmpl-") + context_.id},
             {"object", object},
             {"created", context_.created},
-            {"model", context_.model},
+            {"model", context_.model()},
             {"system_fingerprint", "bitnet-" BITNET_VERSION}};
   }
 
   std::string text(std::int64_t index, const std::string& text, const std::vector<TokenScore>& scores) {
     State& state = answers_[static_cast<std::size_t>(index)];
-    if (chat_) return chunk(index, {{"delta", {{"content", text}}}}, chat_logprobs(scores, context_.engine), nullptr);
-    LegacyLogprobs all(context_.engine, state.offset);
+    if (chat_) return chunk(index, {{"delta", {{"content", text}}}}, chat_logprobs(scores, context_.engine()), nullptr);
+    LegacyLogprobs all(context_.engine(), state.offset);
     for (const TokenScore& score : scores) all.add(score.id, &score);
     state.offset += static_cast<std::int64_t>(text.size());
     return chunk(index, {{"text", text}}, scores.empty() ? Json() : all.json(), nullptr);

@@ -10,8 +10,8 @@ boost::asio::awaitable<void> responses(Service& service, HttpExchange& exchange)
 }
 
 boost::asio::awaitable<void> response_input_tokens(Service& service, HttpExchange& exchange) {
-  const CompletionRequest request = co_await read_request(service, exchange, read_responses_request);
-  const Json body = {{"object", "response.input_tokens"}, {"input_tokens", request.prompts.front().size()}};
+  const ModelRequest asks = co_await read_request(service, exchange, read_responses_request);
+  const Json body = {{"object", "response.input_tokens"}, {"input_tokens", asks.request.prompts.front().size()}};
   co_await exchange.respond(json_response(200, body));
 }
 

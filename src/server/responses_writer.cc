@@ -150,7 +150,7 @@ class ResponsesWriter final : public AnswerWriter {
                 {"background", false},
                 {"error", nullptr},
                 {"incomplete_details", nullptr},
-                {"model", context_.model},
+                {"model", context_.model()},
                 {"output", output_},
                 {"previous_response_id", nullptr},
                 {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},

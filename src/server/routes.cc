@@ -4,14 +4,20 @@
 #include <array>
 #include <cmath>
 
+#include "server/anthropic.h"
+
 namespace bitnet::server {
 namespace {
 
-constexpr std::array<Route, 25> table = {{
+constexpr auto table = std::to_array<Route>({
     {"POST", "/v1/chat/completions", chat_completions, false},
     {"POST", "/chat/completions", chat_completions, false},
     {"POST", "/v1/completions", text_completions, false},
     {"POST", "/completions", text_completions, false},
+    {"POST", "/v1/responses", responses, false},
+    {"POST", "/v1/responses/input_tokens", response_input_tokens, false},
+    {"POST", "/v1/messages", anthropic_messages, false},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
     {"POST", "/v1/embeddings", embeddings, false},
     {"POST", "/embeddings", embeddings, false},
     {"GET", "/v1/models", list_models, false},
@@ -33,18 +39,27 @@ constexpr std::array<Route, 25> table = {{
     {"GET", "/v1/health", health, true},
     {"GET", "/healthz", health, true},
     {"GET", "/readyz", ready, true},
-}};
+});
 
 }  // namespace
 
 std::span<const Route> routes() { return table; }
 
+namespace {
+
+Json error_json(const ApiError& error, std::string_view path) {
+  if (path == "/v1/messages" || path.starts_with("/v1/messages/")) return anthropic_error(error);
+  return error_body(error);
+}
+
+}  // namespace
+
 HttpResponse json_response(int status, const Json& body) {
   return {status, "application/json", body.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
-HttpResponse error_response(const ApiError& error) {
-  HttpResponse response = json_response(error.status, error_body(error));
+HttpResponse error_response(const ApiError& error, std::string_view path) {
+  HttpResponse response = json_response(error.status, error_json(error, path));
   if (error.retry_after) {
     response.headers.emplace_back("Retry-After", std::to_string(static_cast<std::int64_t>(std::ceil(*error.retry_after))));
     response.headers.emplace_back("retry-after-ms", std::to_string(static_cast<std::int64_t>(*error.retry_after * 1000)));

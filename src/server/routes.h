@@ -5,6 +5,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "inference/model_set.h"
 #include "server/api_error.h"
@@ -45,6 +46,10 @@ std::span<const Route> routes();
 // The handlers, by file.
 boost::asio::awaitable<void> chat_completions(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> text_completions(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> responses(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> response_input_tokens(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> anthropic_messages(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> anthropic_count_tokens(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> list_models(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> one_model(Service& service, HttpExchange& exchange);
@@ -63,6 +68,7 @@ ApiError no_such_model(const std::string& name);  // 404
 
 // A JSON body; text that is not UTF-8 cannot come out of it, whatever went in.
 HttpResponse json_response(int status, const Json& body);
-HttpResponse error_response(const ApiError& error);
+// In the words of the protocol that the path belongs to: Anthropic's and Ollama's errors look unlike OpenAI's.
+HttpResponse error_response(const ApiError& error, std::string_view path = {});
 
 }  // namespace bitnet::server

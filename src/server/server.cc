@@ -117,7 +117,7 @@ std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
       "X-Request-Id", given != nullptr && is_request_id(*given) ? *given : fmt::format("{}-{}", service.instance, ++requests));
   const auto refuse = [&](ApiError error) {
     metrics.count_request("refused", error.status);
-    return error_response(error);
+    return error_response(error, request.path);
   };
   if (!access.host_allowed(request))
     return refuse({403, "permission_error", "the Host header names another host; --allowed-host allows one"});
@@ -168,7 +168,7 @@ asio::awaitable<void> Server::Parts::handle(HttpExchange& exchange) {
   if (failed->status >= 500) log(LogLevel::warning, "{}: {}", route->path, failed->message);
   // A stream that broke off can only end.
   if (exchange.began()) throw boost::system::system_error(asio::error::connection_aborted);
-  co_await exchange.respond(error_response(*failed));
+  co_await exchange.respond(error_response(*failed, exchange.request().path));
 }
 
 void Server::Parts::stop() {

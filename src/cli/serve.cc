@@ -96,6 +96,8 @@ CommandBody add_serve(CLI::App& command) {
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command.add_flag("--no-prefix-cache", o.no_prefix_cache, "compute every prompt from its start");
+  command.add_flag("--allow-pull", o.server.allow_pull,
+                   "clients may download models into the cache and delete them there (/api/pull, /api/delete)");
   command.add_option("--api-key", o.server.api_keys, "a key that clients must send; may be repeated")
       ->type_name("KEY")
       ->envname("BITNET_API_KEY")

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "server/anthropic.h"
+#include "server/ollama.h"
 
 namespace bitnet::server {
 namespace {
@@ -13,11 +14,25 @@ constexpr auto table = std::to_array<Route>({
     {"POST", "/v1/chat/completions", chat_completions, false},
     {"POST", "/chat/completions", chat_completions, false},
     {"POST", "/v1/completions", text_completions, false},
-    {"POST", "/completions", text_completions, false},
+    {"POST", "/completions", either_completions, false},
+    {"POST", "/completion", llama_completion, false},
+    {"GET", "/slots", slots, false},
     {"POST", "/v1/responses", responses, false},
     {"POST", "/v1/responses/input_tokens", response_input_tokens, false},
     {"POST", "/v1/messages", anthropic_messages, false},
     {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, false},
+    {"POST", "/api/generate", ollama_generate, false},
+    {"POST", "/api/chat", ollama_chat, false},
+    {"POST", "/api/embed", ollama_embed, false},
+    {"POST", "/api/embeddings", ollama_embeddings, false},
+    {"GET", "/api/version", ollama_version, false},
+    {"GET", "/api/tags", ollama_tags, false},
+    {"GET", "/api/ps", ollama_ps, false},
+    {"POST", "/api/show", ollama_show, false},
+    {"POST", "/api/pull", ollama_pull, false},
+    {"DELETE", "/api/delete", ollama_delete, false},
+    {"GET", "/openapi.json", openapi, true},
+    {"GET", "/api-doc/openapi.json", openapi, true},
     {"POST", "/v1/embeddings", embeddings, false},
     {"POST", "/embeddings", embeddings, false},
     {"GET", "/v1/models", list_models, false},
@@ -49,6 +64,7 @@ namespace {
 
 Json error_json(const ApiError& error, std::string_view path) {
   if (path == "/v1/messages" || path.starts_with("/v1/messages/")) return anthropic_error(error);
+  if (path.starts_with("/api/")) return ollama_error(error);
   return error_body(error);
 }
 

@@ -11,6 +11,7 @@
 #include "server/api_error.h"
 #include "server/http_server.h"
 #include "server/metrics.h"
+#include "server/ollama_pull.h"
 #include "server/server.h"
 
 namespace bitnet::server {
@@ -30,6 +31,7 @@ struct Service {
   std::uint64_t answers = 0;          // so far
   bool draining = false;
   std::int64_t connections = 0;
+  std::shared_ptr<ModelPull> pull = nullptr;  // the last that was asked for
 };
 
 using Handler = boost::asio::awaitable<void> (*)(Service& service, HttpExchange& exchange);
@@ -50,6 +52,20 @@ boost::asio::awaitable<void> responses(Service& service, HttpExchange& exchange)
 boost::asio::awaitable<void> response_input_tokens(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> anthropic_messages(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> anthropic_count_tokens(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_generate(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_chat(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_embed(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_embeddings(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_version(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_tags(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_ps(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_show(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_pull(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> ollama_delete(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> llama_completion(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> either_completions(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> slots(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> openapi(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> embeddings(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> list_models(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> one_model(Service& service, HttpExchange& exchange);

@@ -16,6 +16,7 @@ struct ServerOptions {
   HttpAddress address;
   HttpLimits limits;
   bool manage_models = false;              // clients may load and unload models by name
+  bool allow_pull = false;                 // clients may download models into the cache, and delete them there
   std::vector<std::string> api_keys;       // none: everybody may ask
   std::vector<std::string> cors_origins;   // whose pages may ask; "*" = all
   std::vector<std::string> allowed_hosts;  // beside loopback names, where it listens on loopback; "*" = all

@@ -6,12 +6,6 @@
 namespace bitnet::server {
 namespace {
 
-// A call that was cut off has no whole arguments: then there are none, and stop_reason says why.
-Json input_of(const std::string& arguments) {
-  Json input = Json::parse(arguments, nullptr, false);
-  return input.is_object() ? input : Json::object();
-}
-
 class AnthropicWriter final : public AnswerWriter {
  public:
   explicit AnthropicWriter(AnswerContext context) : context_(std::move(context)) {}
@@ -60,7 +54,7 @@ class AnthropicWriter final : public AnswerWriter {
     if (!read.text.empty()) out["content"].push_back({{"type", "text"}, {"text", read.text}});
     for (const ToolCall& call : read.calls)
       out["content"].push_back(
-          {{"type", "tool_use"}, {"id", call_id(calls_++)}, {"name", call.name}, {"input", input_of(call.arguments)}});
+          {{"type", "tool_use"}, {"id", call_id(calls_++)}, {"name", call.name}, {"input", arguments_json(call.arguments)}});
     out.update(stop_json(result, calls_ > 0));
     out["usage"] = usage();
     return out;

@@ -11,12 +11,6 @@ namespace {
 
 std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
 
-// A call that was cut off has no whole arguments.
-Json arguments_of(const std::string& text) {
-  Json arguments = Json::parse(text, nullptr, false);
-  return arguments.is_object() ? arguments : Json::object();
-}
-
 class OllamaWriter final : public AnswerWriter {
  public:
   explicit OllamaWriter(AnswerContext context) : context_(std::move(context)), chat_(context_.request().chat) {}
@@ -86,7 +80,7 @@ class OllamaWriter final : public AnswerWriter {
   }
 
   Json call_json(const ToolCall& call) {
-    const Json function = {{"index", calls_}, {"name", call.name}, {"arguments", arguments_of(call.arguments)}};
+    const Json function = {{"index", calls_}, {"name", call.name}, {"arguments", arguments_json(call.arguments)}};
     return {{"id", fmt::format("call_{}_{}", context_.id, calls_++)}, {"function", function}};
   }
 

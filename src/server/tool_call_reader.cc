@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inference/grammar/tool_calls.h"
+#include "server/json_fields.h"
 
 namespace bitnet::server {
 
@@ -105,6 +106,14 @@ bool ToolCallReader::skip_behind(std::string_view tag) {
   if (at == std::string::npos) return false;
   held_.erase(0, at + tag.size());
   return true;
+}
+
+Json arguments_json(const std::string& arguments) {
+  try {
+    return parse_json(arguments);
+  } catch (const ApiError&) {
+    return Json::object();
+  }
 }
 
 ReadAnswer read_answer(std::string_view text, bool calls) {

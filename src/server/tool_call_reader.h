@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "server/api_error.h"
+
 namespace bitnet::server {
 
 // A step of an answer: some text; or a call: its name, then pieces of its arguments as JSON, then its end.
@@ -49,5 +51,8 @@ struct ReadAnswer {
   std::vector<ToolCall> calls;
 };
 ReadAnswer read_answer(std::string_view text, bool calls);
+
+// A call's arguments as an object; {} where they were cut off, or are nested deeper than requests may be.
+Json arguments_json(const std::string& arguments);
 
 }  // namespace bitnet::server

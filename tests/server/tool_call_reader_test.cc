@@ -53,6 +53,12 @@ TEST(ToolCallReader, GivesWhatThereIsOfACallThatWasCutOff) {
   EXPECT_EQ(read_answer("a <tool_cal", true).text, "a <tool_cal");
 }
 
+TEST(ToolCallReader, ArgumentsAreAnObjectOrNone) {
+  EXPECT_EQ(arguments_json("{\"a\":[1]}"), (Json{{"a", Json::array({1})}}));
+  EXPECT_EQ(arguments_json("{\"a\":[1"), Json::object());
+  EXPECT_EQ(arguments_json("{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}"), Json::object());
+}
+
 TEST(ToolCallReader, WithoutToolsAllIsText) {
   EXPECT_EQ(read_answer(text + calls, false).text, text + calls);
   EXPECT_TRUE(read_answer(calls, false).calls.empty());

@@ -55,46 +55,58 @@ void set_conversation(CompletionRequest& request, const Conversation& conversati
   request.prompt_texts.emplace_back();
 }
 
+namespace {
+
+struct Prompt {
+  std::vector<TokenId> ids;
+  std::string text;
+};
+
+Prompt read_prompt_text(const std::string& text, const Engine& engine) {
+  const Tokenizer* tokenizer = engine.tokenizer();
+  if (tokenizer == nullptr)
+    throw ApiError(501, "not_supported_error", "the model has no tokenizer: " + engine.tokenizer_problem());
+  Prompt prompt{tokenizer->encode(text), text};
+  if (prompt.ids.empty() && tokenizer->vocabulary().bos) prompt.ids.push_back(*tokenizer->vocabulary().bos);
+  if (prompt.ids.empty()) bad_field("prompt", "is empty, and the model has no token that begins a text");
+  return prompt;
+}
+
+Prompt read_prompt_ids(const Json& list, const Engine& engine) {
+  Prompt prompt;
+  for (const Json& id : list) {
+    if (!id.is_number_integer()) bad_field("prompt", "has an entry that is not a token id");
+    const auto value = id.get<std::int64_t>();
+    if (value < 0 || value >= engine.config().n_vocab)
+      bad_field("prompt", "has the token {}, allowed are 0 to {}", value, engine.config().n_vocab - 1);
+    prompt.ids.push_back(static_cast<TokenId>(value));
+  }
+  if (prompt.ids.empty()) bad_field("prompt", "has an entry without tokens");
+  if (engine.tokenizer() != nullptr) prompt.text = engine.tokenizer()->decode(prompt.ids, true);
+  return prompt;
+}
+
+}  // namespace
+
 void read_prompts(const Fields& fields, const Engine& engine, CompletionRequest& request) {
   const CompletionLimits limits;
-  const Json* prompt = fields.find("prompt");
   const Json empty = "";
+  const Json* prompt = fields.find("prompt");
   if (prompt == nullptr) prompt = &empty;
   const bool is_list = prompt->is_array() && (prompt->empty() || !prompt->front().is_number());
   const Json list = is_list ? *prompt : Json::array({*prompt});
   if (list.empty()) bad_field("prompt", "is empty");
   if (list.size() > static_cast<std::size_t>(limits.most_prompts))
     bad_field("prompt", "has {} entries, at most {} are allowed", list.size(), limits.most_prompts);
-  const Tokenizer* tokenizer = engine.tokenizer();
   for (const Json& entry : list) {
-    std::vector<TokenId> ids;
-    std::string text;
-    if (entry.is_string()) {
-      if (tokenizer == nullptr)
-        throw ApiError(501, "not_supported_error", "the model has no tokenizer: " + engine.tokenizer_problem());
-      text = entry.get<std::string>();
-      ids = tokenizer->encode(text);
-      if (ids.empty() && tokenizer->vocabulary().bos) ids.push_back(*tokenizer->vocabulary().bos);
-      if (ids.empty()) bad_field("prompt", "is empty, and the model has no token that begins a text");
-    } else if (entry.is_array()) {
-      for (const Json& id : entry) {
-        if (!id.is_number_integer()) bad_field("prompt", "has an entry that is not a token id");
-        const auto value = id.get<std::int64_t>();
-        if (value < 0 || value >= engine.config().n_vocab)
-          bad_field("prompt", "has the token {}, allowed are 0 to {}", value, engine.config().n_vocab - 1);
-        ids.push_back(static_cast<TokenId>(value));
-      }
-      if (ids.empty()) bad_field("prompt", "has an entry without tokens");
-      if (tokenizer != nullptr) text = tokenizer->decode(ids, true);
-    } else {
-      bad_field("prompt", "is not text, token ids, or a list of either");
-    }
-    if (static_cast<std::int64_t>(ids.size()) > engine.n_ctx()) {
+    if (!entry.is_string() && !entry.is_array()) bad_field("prompt", "is not text, token ids, or a list of either");
+    Prompt one = entry.is_string() ? read_prompt_text(entry.get<std::string>(), engine) : read_prompt_ids(entry, engine);
+    if (static_cast<std::int64_t>(one.ids.size()) > engine.n_ctx()) {
       throw ApiError(400, "invalid_request_error",
-                     fmt::format("the prompt has {} tokens, the context holds {}", ids.size(), engine.n_ctx()),
+                     fmt::format("the prompt has {} tokens, the context holds {}", one.ids.size(), engine.n_ctx()),
                      "context_length_exceeded", "prompt");
     }
-    request.prompts.push_back(std::move(ids)), request.prompt_texts.push_back(std::move(text));
+    request.prompts.push_back(std::move(one.ids)), request.prompt_texts.push_back(std::move(one.text));
   }
 }
 

@@ -56,7 +56,6 @@ class LlamaWriter final : public AnswerWriter {
 
   std::string part(std::int64_t index, const AnswerPart& part, const std::vector<TokenScore>& scores) override {
     Json out = {{"index", index}, {"content", part.text}, {"tokens", Json::array()}, {"stop", false}, {"id_slot", -1}};
-    out["tokens_predicted"] = ++pieces_, out["tokens_evaluated"] = context_.request().prompts.front().size();
     if (!scores.empty()) out["completion_probabilities"] = probabilities(scores, context_.engine());
     return sse_event(out);
   }
@@ -115,7 +114,6 @@ class LlamaWriter final : public AnswerWriter {
   }
 
   AnswerContext context_;
-  std::int64_t pieces_ = 0;
 };
 
 }  // namespace

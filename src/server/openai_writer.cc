@@ -11,8 +11,12 @@ namespace {
 Json legacy_logprobs(const Answer& answer, const Engine& engine) {
   const GenerateResult& result = *answer.result;
   if (result.scores.empty() && result.prompt_scores.empty()) return nullptr;
-  LegacyLogprobs all(engine);
-  if (answer.prompt_ids != nullptr && !answer.prompt_ids->empty()) {
+  const bool with_prompt = answer.prompt_ids != nullptr && !answer.prompt_ids->empty();
+  // The token that begins a text has a place among the tokens, and none in the text.
+  const std::string first = with_prompt ? token_text(engine, answer.prompt_ids->front()) : "";
+  const bool is_in_text = !with_prompt || answer.prompt_text->starts_with(first);
+  LegacyLogprobs all(engine, is_in_text ? 0 : -static_cast<std::int64_t>(first.size()));
+  if (with_prompt) {
     all.add(answer.prompt_ids->front(), nullptr);
     for (const TokenScore& score : result.prompt_scores) all.add(score.id, &score);
   }

@@ -138,7 +138,9 @@ std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
     return refuse({503, "unavailable_error", "the server is shutting down", "draining"});
   if (request.method == "POST") {
     const std::string* type = request.header("content-type");
-    if (type == nullptr || !type->starts_with("application/json"))
+    // Clients of Ollama often leave it out. Pages of other sites may send such requests unasked, but never without an Origin.
+    const bool lenient = request.path.starts_with("/api/") && request.header("origin") == nullptr;
+    if (!lenient && (type == nullptr || !type->starts_with("application/json")))
       return refuse({415, "invalid_request_error", "the Content-Type must be application/json"});
   }
   return std::nullopt;

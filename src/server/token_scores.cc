@@ -1,6 +1,8 @@
 // Tokens with their log-probabilities, in the shapes of OpenAI's API.
 #include "server/token_scores.h"
 
+#include <algorithm>
+
 #include "common/utf8.h"
 
 namespace bitnet::server {
@@ -44,7 +46,7 @@ Json chat_logprobs(const std::vector<TokenScore>& scores, const Engine& engine) 
 
 void LegacyLogprobs::add(TokenId id, const TokenScore* score) {
   const std::string text = token_text(engine_, id);
-  tokens_.push_back(text), offsets_.push_back(offset_);
+  tokens_.push_back(text), offsets_.push_back(std::max<std::int64_t>(offset_, 0));
   offset_ += static_cast<std::int64_t>(text.size());
   log_probabilities_.push_back(score == nullptr ? Json() : Json(score->log_probability));
   if (score == nullptr) {

@@ -22,7 +22,7 @@ Json chat_logprobs(const std::vector<TokenScore>& scores, const Engine& engine);
 // The older shape: four lists of equal length. A token without a score, as the first of a prompt, has null.
 class LegacyLogprobs {
  public:
-  // `offset`: of the first token in the text.
+  // `offset`: of the first token in the text; negative where it stands before it.
   explicit LegacyLogprobs(const Engine& engine, std::int64_t offset = 0) : engine_(engine), offset_(offset) {}
   void add(TokenId id, const TokenScore* score);
   Json json() const;

@@ -160,6 +160,17 @@ def test_errors_before_the_body_have_the_same_shape(start, server):
     refusal(server, 405, "/api/delete", {})
 
 
+def test_no_content_type_is_asked_for_but_of_pages(server):
+    body = json.dumps({"prompt": "x", "options": {"num_predict": 1}, "stream": False})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert server.ask("POST", "/api/generate", body, form)[0] == 200
+    connection = server.connect()
+    connection.request("POST", "/api/generate", body.encode())
+    assert connection.getresponse().status == 200
+    refusal(server, 415, "/api/generate", body, headers=form | {"Origin": "http://elsewhere.example"})
+    assert server.ask("POST", "/v1/completions", body, form)[0] == 415
+
+
 def test_downloads_need_the_operators_leave(server):
     assert "--allow-pull" in refusal(server, 403, "/api/pull", {"model": "acme/tiny-gguf"})
     assert "--allow-pull" in refusal(server, 403, "/api/delete", {"model": "acme/tiny-gguf"}, method="DELETE")

@@ -61,6 +61,7 @@ def test_echo_gives_the_scores_of_the_prompt(server, model, tmp_path):
     assert choice["text"].startswith("Once upon")
     assert len({len(logprobs[key]) for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")}) == 1
     assert logprobs["token_logprobs"][0] is None and logprobs["top_logprobs"][0] is None
+    assert logprobs["text_offset"][:3] == [0, 0, len(logprobs["tokens"][1])], "the token that begins the text is not in it"
     # Independently: the raw logits of every position, and numpy's softmax.
     numpy = pytest.importorskip("numpy")
     path = tmp_path / "logits.npy"

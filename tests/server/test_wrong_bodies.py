@@ -60,6 +60,9 @@ def check(server, path, body):
 def test_any_value_in_any_field(small, document, path):
     schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     names = fields_of(schema, document) | set(BODIES[path])
+    if path != "/v1/chat/completions":  # all endpoints read these alike
+        for shared in ("Sampling", "Constraint"):
+            names -= fields_of(document["components"]["schemas"][shared], document)
     statuses = [check(small, path, BODIES[path] | {name: value}) for name in sorted(names) for value in WRONG]
     assert 200 in statuses or path == "/api/pull"
     assert {400, 403} & set(statuses)

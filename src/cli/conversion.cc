@@ -132,7 +132,7 @@ void add_conversion_flags(CLI::App& command, ConvertOptions& options) {
 
 int convert(const ConvertOptions& o, Rounding rounding) {
   const InterruptGuard guard;
-  if (o.type == "hf") return convert_to_folder(o);
+  if (o.type == "hf" && rounding == Rounding::none) return convert_to_folder(o);
   const ConversionOptions options = resolve(o, rounding);
   SourceModel source = open_source(o.source);
   refuse_own_input(o.out, source.model.files());

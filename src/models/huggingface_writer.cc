@@ -140,7 +140,7 @@ Json config_json(const ModelConfig& c, std::int64_t n_vocab, bool tied, bool pac
   const bool llama = c.architecture == "llama";
   Json rope = {{"rope_type", c.rope_linear_factor == 1 ? "default" : "linear"}, {"rope_theta", c.rope_theta}};
   if (c.rope_linear_factor != 1) rope["factor"] = c.rope_linear_factor;
-  Json config = {{"architectures", {llama ? "LlamaForCausalLM" : "BitNetForCausalLM"}},
+  Json config = {{"architectures", Json::array({llama ? "LlamaForCausalLM" : "BitNetForCausalLM"})},
                  {"model_type", llama ? "llama" : "bitnet"},
                  {"dtype", dtype},
                  {"vocab_size", n_vocab},

@@ -51,7 +51,9 @@ Json post_processor(const Vocabulary& v, bool add_bos) {
   if (!begin && !end) return byte_level();
   const auto text = [&](TokenId id) { return v.tokens[static_cast<std::size_t>(id)]; };
   Json single = Json::array(), pair = Json::array(), tokens = Json::object();
-  const auto use = [&](TokenId id) { tokens[text(id)] = {{"id", text(id)}, {"ids", {id}}, {"tokens", {text(id)}}}; };
+  const auto use = [&](TokenId id) {
+    tokens[text(id)] = {{"id", text(id)}, {"ids", Json::array({id})}, {"tokens", Json::array({text(id)})}};
+  };
   if (begin) use(*v.bos);
   if (end) use(*v.eos);
   for (const auto& [name, type] : {std::pair("A", 0), std::pair("B", 1)}) {

@@ -2,6 +2,8 @@
 #include "cli/conversion.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "cli/convert_folder.h"
@@ -13,20 +15,49 @@
 #include "cli/text_perplexity.h"
 #include "common/cpu_set.h"
 #include "common/error.h"
+#include "common/mapped_file.h"
+#include "common/output_file.h"
 #include "inference/vocabulary_metadata.h"
 #include "models/llama_cpp_form.h"
 
 namespace bitnet::cli {
 namespace {
 
-// Of the types that GGUF files have, each by the name that its id stands for.
+// Of the types that GGUF files have.
 std::optional<DataType> parse_type(const std::string& name, std::string_view flag) {
   if (name.empty()) return std::nullopt;
   const auto type = data_type_from_name(name);
-  const auto id = type ? info(*type).ggml_id : std::nullopt;
-  if (!id || data_type_from_ggml(*id) != type)
+  if (!type || !info(*type).ggml_id)
     fail(ErrorKind::usage, "{}: '{}' is no weight type, see `bitnet convert --help`", flag, printable(name, 32));
   return type;
+}
+
+bool same_text(const std::string& a, const std::string& b) {
+  const MappedFile x = MappedFile::open(a), y = MappedFile::open(b);
+  return std::ranges::equal(x.bytes(), y.bytes());
+}
+
+// A file of TL1 or TL2 is read with the kernel_config.ini beside it, so it is written with the one that will be there.
+KernelConfig tilings(const ConvertOptions& o) {
+  const std::string beside = KernelConfig::path_beside(o.out);
+  std::error_code ignored;
+  if (o.kernel_config.empty()) return std::filesystem::exists(beside, ignored) ? KernelConfig::open(beside) : KernelConfig();
+  if (std::filesystem::exists(beside, ignored) && !same_text(beside, o.kernel_config)) {
+    fail(ErrorKind::usage, "{}: is another kernel configuration than {}, and the one that the file will be read with",
+         printable(beside, 512), printable(o.kernel_config, 512));
+  }
+  return KernelConfig::open(o.kernel_config);
+}
+
+// Puts --kernel-config where the file's readers look for it.
+void keep_tilings(const ConvertOptions& o) {
+  const std::string beside = KernelConfig::path_beside(o.out);
+  std::error_code ignored;
+  if (o.kernel_config.empty() || std::filesystem::exists(beside, ignored)) return;
+  const MappedFile config = MappedFile::open(o.kernel_config);
+  OutputFile copy(beside, Replace::no);
+  copy.write({reinterpret_cast<const char*>(config.bytes().data()), config.bytes().size()});
+  copy.commit();
 }
 
 ConversionOptions resolve(const ConvertOptions& o, Rounding rounding) {
@@ -36,6 +67,7 @@ ConversionOptions resolve(const ConvertOptions& o, Rounding rounding) {
   if (options.embedding && info(*options.embedding).ternary) {
     fail(ErrorKind::usage, "--embedding: {} is ternary, an embedding is not", info(*options.embedding).name);
   }
+  if (options.projections == DataType::tl1 || options.projections == DataType::tl2) options.tilings = tilings(o);
   options.rounding = rounding;
   options.llama_cpp = o.llama_cpp;
   return options;
@@ -123,6 +155,11 @@ void add_conversion_flags(CLI::App& command, ConvertOptions& options) {
       .add_option("--split-size", options.split_size,
                   "several files of at most this size: a number with M (10^6 bytes) or G (10^9)")
       ->type_name("SIZE");
+  command
+      .add_option("--kernel-config", options.kernel_config,
+                  "for --type TL1 and TL2: the kernel_config.ini that defines their tiles, which is then kept beside the file; "
+                  "when not given, the one that is there")
+      ->type_name("FILE");
   command.add_option("-t,--threads", options.threads, "0 = one per physical core that this process may use")
       ->type_name("N")
       ->envname("BITNET_THREADS")
@@ -150,6 +187,7 @@ int convert(const ConvertOptions& o, Rounding rounding) {
       progress.update(done += bytes, total);
     });
   }
+  keep_tilings(o);
   files.commit();
   report(o, source, plan, files);
   return exit_ok;

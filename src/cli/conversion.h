@@ -10,7 +10,8 @@ namespace bitnet::cli {
 
 struct ConvertOptions {
   std::string source, out, type, embedding, split_size;
-  std::string perplexity;  // a text file, empty for none
+  std::string perplexity;     // a text file, empty for none
+  std::string kernel_config;  // of TL1 and TL2; empty for the one beside `out`
   bool llama_cpp = false, no_tokenizer = false;
   int threads = 0;
   OutputOptions output;

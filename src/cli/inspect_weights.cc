@@ -27,7 +27,7 @@ std::string hash(std::span<const std::byte> bytes, const MappedFile& map, const 
 // Only where something here computes with the tensor as it is.
 std::optional<SourceWeight> weight_of(const StoredTensor& tensor, const ModelFiles& files) {
   if (!tensor.data_type || tensor.shape.dims.empty() || tensor.shape.elements() == 0) return std::nullopt;
-  SourceWeight weight{std::string(tensor.name), weight_role(tensor.name), {*tensor.data_type, tensor.shape, tensor.bytes}};
+  SourceWeight weight{std::string(tensor.name), weight_role(tensor.name), tensor.view()};
   weight.map = &files.map(tensor.file);
   return weight;
 }

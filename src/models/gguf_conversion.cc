@@ -63,7 +63,7 @@ void add_item(ConversionPlan& plan, const SourceModel& source, std::size_t index
               ThreadPool& pool) {
   const SourceWeight& weight = source.weights[index];
   const Rounding rounding = weight.role == WeightRole::projection ? options.rounding : Rounding::dense;
-  WeightPlan item = plan_weight(weight, wanted_type(weight, options, source.is_folder()), rounding, pool);
+  WeightPlan item = plan_weight(weight, wanted_type(weight, options, source.is_folder()), rounding, pool, options.tilings);
   plan.items.push_back({index, item, plan.tensors.size()});
   plan.tensors.push_back(item.tensor);
   if (item.companion) plan.tensors.push_back({companion_name(weight.name), DataType::f32, {{1}}});

@@ -13,6 +13,7 @@ namespace bitnet {
 struct ConversionOptions {
   std::optional<DataType> projections, embedding;  // the latter for the head, too; as stored when not given
   Rounding rounding = Rounding::none;              // of projections; the embedding is always rounded where its type asks for it
+  KernelConfig tilings = {};                       // of TL1 and TL2
   bool llama_cpp = false;                          // as llama.cpp of today loads it
 };
 

@@ -49,6 +49,16 @@ void check_is_first(const GgufFile& file, std::size_t count) {
   bad(file, fmt::format("{} is {}, it must be 0: give the first of the {} parts{}", no_key, part, count, first));
 }
 
+// A model without one of its parts is broken, as a folder without one of its shards is; it is not absent.
+GgufFile open_part(const GgufFile& first, const std::string& path) {
+  try {
+    return GgufFile::open(path);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::not_found) throw;
+    bad(first, fmt::format("part {} is missing", printable(path, 512)));
+  }
+}
+
 void check_tensors(const std::vector<GgufFile>& parts) {
   std::set<std::string_view> names;
   for (const GgufFile& part : parts) {
@@ -95,7 +105,7 @@ std::vector<GgufFile> open_parts(const std::string& path) {
   if (!path.ends_with(end)) bad(parts.front(), fmt::format("is the first of {} parts, its name must end with {}", count, end));
   const std::string prefix = path.substr(0, path.size() - end.size());
   for (std::size_t i = 1; i < count; ++i) {
-    parts.push_back(GgufFile::open(part_path(prefix, i, count)));
+    parts.push_back(open_part(parts.front(), part_path(prefix, i, count)));
     check_part(parts.back(), i, count);
   }
   check_tensors(parts);

@@ -10,8 +10,6 @@
 namespace bitnet {
 namespace {
 
-constexpr std::uint64_t largest_kernel_config = 64 << 10;
-
 // Names of type ids that GGUF files in circulation use and this build does not read (llama.cpp and its forks).
 std::string_view foreign_type(std::uint32_t id) {
   struct Named {
@@ -135,22 +133,15 @@ void settle_shared_types(const Cursor& in, std::uint64_t alignment, std::vector<
 void find_tilings(const std::string& path, std::vector<GgufTensor>& tensors) {
   const auto tiled = [](const GgufTensor& t) { return t.view.type == DataType::tl1 || t.view.type == DataType::tl2; };
   if (std::none_of(tensors.begin(), tensors.end(), tiled)) return;
-  const std::string config_path = path.substr(0, path.rfind('/') + 1) + "kernel_config.ini";
-  std::optional<MappedFile> file;
+  std::optional<KernelConfig> config;
   try {
-    file = MappedFile::open(config_path);
+    config = KernelConfig::open(KernelConfig::path_beside(path));
   } catch (const Error& e) {
     if (e.kind() == ErrorKind::not_found) return;
     throw;
   }
-  const auto bytes = file->bytes();
-  if (bytes.size() > largest_kernel_config) {
-    fail(ErrorKind::bad_model, "{}: has {} bytes, a kernel configuration has at most {}", printable(config_path, 512),
-         bytes.size(), largest_kernel_config);
-  }
-  const auto config = KernelConfig::read({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, config_path);
   for (GgufTensor& tensor : tensors) {
-    if (tiled(tensor)) tensor.view.tiling = config.find(tensor.view.shape.rows(), tensor.view.shape.cols());
+    if (tiled(tensor)) tensor.view.tiling = config->find(tensor.view.shape.rows(), tensor.view.shape.cols());
   }
 }
 

@@ -26,6 +26,8 @@ struct StoredTensor {
   std::uint64_t offset;  // in its file
   std::uint32_t file;    // which of the files
   Tiling tiling = {};    // of TL1 and TL2, as far as a kernel configuration beside the file tells
+
+  TensorView view() const { return {*data_type, shape, bytes, tiling}; }  // of one that has a data type
 };
 
 // Owns the mapped files. Move-only; views stay valid while it lives. Immutable after open.

@@ -42,7 +42,7 @@ void add_stored(SourceModel& source) {
   const ModelFiles& files = source.model.files();
   for (const StoredTensor& tensor : files.tensors()) {
     if (is_companion(files, tensor.name)) continue;
-    SourceWeight weight{std::string(tensor.name), weight_role(tensor.name), {*tensor.data_type, tensor.shape, tensor.bytes}};
+    SourceWeight weight{std::string(tensor.name), weight_role(tensor.name), tensor.view()};
     weight.map = &files.map(tensor.file);
     if (may_have_companion(weight.role)) {
       const std::string name = std::string(without(tensor.name, weight_suffix)) + std::string(scale_suffix);

@@ -24,8 +24,7 @@ WeightTensor TensorFinder::require(std::string_view part, const Shape& shape) {
     bad(part, fmt::format("has shape {}, the config asks for {}", tensor->shape.text(), shape.text()));
   }
   if (!tensor->data_type) bad(part, fmt::format("is {}, which is not supported there", tensor->type));
-  return {
-      std::string(tensor->name), {*tensor->data_type, tensor->shape, tensor->bytes, tensor->tiling}, 1, tensor->file, false};
+  return {std::string(tensor->name), tensor->view(), 1, tensor->file, false};
 }
 
 WeightTensor TensorFinder::vector(std::string_view part, std::int64_t size) {

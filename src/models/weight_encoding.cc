@@ -83,17 +83,20 @@ WeightPlan plan_dense(const SourceWeight& weight, Rounding rounding, ThreadPool&
 
 }  // namespace
 
-WeightPlan plan_weight(const SourceWeight& weight, DataType type, Rounding rounding, ThreadPool& pool) {
+WeightPlan plan_weight(const SourceWeight& weight, DataType type, Rounding rounding, ThreadPool& pool,
+                       const KernelConfig& tilings) {
   WeightPlan plan;
   plan.tensor = {weight.name, type, weight.view.shape};
-  if (type == weight.view.type && !weight.stored_row && !weight.absmean) {
+  if (type == DataType::tl1 || type == DataType::tl2)
+    plan.tiling = tilings.find(weight.view.shape.rows(), weight.view.shape.cols());
+  if (type == weight.view.type && plan.tiling == weight.view.tiling && !weight.stored_row && !weight.absmean) {
     if (weight.scale != 1) plan.companion = weight.scale;
     return plan;
   }
   const WeightRows rows(weight, pool);
   // Asked first: ternarising reads all of the matrix.
   const ScalePer per = rows.scales() ? rows.scales()->per : ScalePer::tensor;
-  if (const auto clause = why_not(type, rows.rows(), rows.cols(), per)) refuse(weight, *clause);
+  if (const auto clause = why_not(type, rows.rows(), rows.cols(), per, plan.tiling)) refuse(weight, *clause);
   return rows.scales() ? plan_ternary(weight, *rows.scales(), rounding, std::move(plan))
                        : plan_dense(weight, rounding, pool, std::move(plan));
 }
@@ -142,7 +145,7 @@ void WeightWriter::write_ternary(const SourceWeight& weight, const WeightPlan& p
   const SourceWeight source = plan.absmean ? as_absmean(weight) : weight;
   const WeightRows rows(source, pool_);
   const auto unpack = [&rows](std::int64_t row, std::uint8_t* codes) { rows.codes(row, codes); };
-  encode_ternary(plan.tensor.type, {weight.name, rows.rows(), rows.cols(), *plan.scales, unpack}, pool_, out);
+  encode_ternary(plan.tensor.type, {weight.name, rows.rows(), rows.cols(), *plan.scales, unpack}, pool_, out, plan.tiling);
   weight.map->discard(weight.view.bytes);
   start_writing(index, 0, out);
 }

@@ -10,6 +10,7 @@
 #include "common/thread_pool.h"
 #include "models/source_model.h"
 #include "models/tensor_file.h"
+#include "quantization/kernel_config.h"
 
 namespace bitnet {
 
@@ -21,6 +22,7 @@ struct WeightPlan {
   // Beside the tensor, as NAME.scale: what its values are multiplied with. Where a type keeps scales in half precision and
   // this one does not fit, the tensor holds -1, 0 and 1 and the scale stands here, exact.
   std::optional<float> companion;
+  Tiling tiling;                        // of TL1 and TL2
   std::optional<TernaryScales> scales;  // of the values in the tensor; ternary, and dense made of ternary
   bool absmean = false;                 // makes the codes of a matrix that is not ternary
 };
@@ -32,9 +34,10 @@ enum class Rounding : std::uint8_t {
   absmean,  // as dense; and matrices that are not ternary become so when the type is
 };
 
-// Throws Error{usage} naming the tensor and what about it the type cannot hold; Error{bad_model} for a scale, or the mean
-// of a matrix, that is not finite.
-WeightPlan plan_weight(const SourceWeight& weight, DataType type, Rounding rounding, ThreadPool& pool);
+// `tilings` say how TL1 and TL2 are laid out. Throws Error{usage} naming the tensor and what about it the type cannot hold;
+// Error{bad_model} for a scale, or the mean of a matrix, that is not finite.
+WeightPlan plan_weight(const SourceWeight& weight, DataType type, Rounding rounding, ThreadPool& pool,
+                       const KernelConfig& tilings = {});
 
 // Encodes weights one after the other on the pool's threads, while another thread writes what was encoded before. Beside the
 // map it needs memory for two encoded matrices or two pieces of a dense one. Not thread safe.

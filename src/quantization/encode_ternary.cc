@@ -1,4 +1,5 @@
 // Packs ternary matrices, and says which of them a format can hold.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -36,8 +37,8 @@ bool refines(ScalePer from, ScalePer to) {
 }
 
 void check_codes(const TernaryRows& w, std::int64_t row, const std::uint8_t* codes) {
-  unsigned high = 0;
-  for (std::int64_t c = 0; c < w.cols; ++c) high = codes[c] > high ? codes[c] : high;
+  std::uint8_t high = 0;  // of the codes' own width, so that compilers take a register of them at a time
+  for (std::int64_t c = 0; c < w.cols; ++c) high = std::max(high, codes[c]);
   if (high <= 2) return;
   std::int64_t column = 0;
   while (codes[column] <= 2) ++column;

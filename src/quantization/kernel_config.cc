@@ -5,11 +5,12 @@
 #include <charconv>
 
 #include "common/error.h"
+#include "common/mapped_file.h"
 
 namespace bitnet {
 namespace {
 
-constexpr std::size_t most_sections = 256;
+constexpr std::size_t most_sections = 256, most_bytes = 64 << 10;
 constexpr std::int64_t largest_number = 1 << 20;
 
 std::string_view trimmed(std::string_view text) {
@@ -84,6 +85,20 @@ KernelConfig KernelConfig::read(std::string_view text, std::string_view file) {
     config.sections_.push_back({n.m, n.k, {n.bm, n.bk, n.bmm}});
   }
   return config;
+}
+
+KernelConfig KernelConfig::open(const std::string& path) {
+  const MappedFile file = MappedFile::open(path);
+  const auto bytes = file.bytes();
+  if (bytes.size() > most_bytes) {
+    fail(ErrorKind::bad_model, "{}: has {} bytes, a kernel configuration has at most {}", printable(path, 512), bytes.size(),
+         most_bytes);
+  }
+  return read({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+}
+
+std::string KernelConfig::path_beside(std::string_view model) {
+  return std::string(model.substr(0, model.rfind('/') + 1)) + "kernel_config.ini";
 }
 
 Tiling KernelConfig::find(std::int64_t rows, std::int64_t cols) const {

@@ -10,7 +10,8 @@ import pytest
 import shaped_model
 import tiny_model
 
-TERNARY = ["I2_S", "TQ1_0", "TQ2_0", "F16", "BF16", "F32"]
+TILINGS = {"TL1": (64, 64, 32), "TL2": (32, 96, 32)}  # bm, bk, bmm
+TERNARY = ["I2_S", "TQ1_0", "TQ2_0", "IQ1_BN", "IQ2_BN", "IQ2_BN_R4", "Q2_0", "Q2_0_G128", "PQ2_0", "PTQ1_0", "TL1", "TL2", "F16", "BF16", "F32"]
 IDS = ["--ids", "5,9,17,3,200,44,5,5,101"]
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,19 @@ def source(tmp_path_factory):
 
 
 def convert(bitnet, source, name, *flags, command="convert"):
+    (bitnet.home / name).parent.mkdir(exist_ok=True)
     report = json.loads(bitnet.text(command, source, "-o", bitnet.home / name, "--json", "--force", *flags))
     assert report["files"][0]["bytes"] == (bitnet.home / name).stat().st_size
     return bitnet.home / name
+
+
+def write_kernel_config(path, kind):
+    bm, bk, bmm = TILINGS[kind]
+    embd, ff = shaped_model.EMBD, shaped_model.FF
+    shapes = [(embd, embd), (embd // 2, embd), (ff, embd), (embd, ff)]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(f"[Shape_{i}]\nm = {m}\nk = {k}\nbm = {bm}\nbk = {bk}\nbmm = {bmm}\n" for i, (m, k) in enumerate(shapes)))
+    return path
 
 
 def logits(bitnet, model):
@@ -38,15 +49,35 @@ def same(bitnet, a, b, *flags):
 
 def test_every_type_to_every_other_and_back_keeps_codes_scales_and_logits(bitnet, source):
     expected = logits(bitnet, source)
-    files = {kind: convert(bitnet, source, f"{kind}.gguf", "--type", kind) for kind in TERNARY}
+    for kind in TILINGS:
+        for folder in (kind, f"there-{kind}"):
+            write_kernel_config(bitnet.home / folder / "kernel_config.ini", kind)
+    files = {kind: convert(bitnet, source, f"{kind}/m.gguf", "--type", kind) for kind in TERNARY}
     for kind, path in files.items():
         assert logits(bitnet, path) == expected, kind
         same(bitnet, source, path, "--exact")
     assert files["I2_S"].read_bytes() == source.read_bytes()
     for kind, other in itertools.permutations(TERNARY, 2):
-        there = convert(bitnet, files[kind], "there.gguf", "--type", other)
+        there = convert(bitnet, files[kind], f"there-{other}/m.gguf", "--type", other)
         back = convert(bitnet, there, "back.gguf", "--type", "I2_S")
         assert back.read_bytes() == source.read_bytes(), f"{kind} -> {other} -> I2_S"
+
+
+@pytest.mark.parametrize("kind", TILINGS)
+def test_tiles_are_those_of_the_kernel_configuration(bitnet, source, kind):
+    """Which is kept beside the file, since nothing in the file says how to read it."""
+    line = bitnet.refusal(2, "convert", source, "-o", "out/x.gguf", "--type", kind)
+    assert "tensor 'blk.0.attn_q.weight'" in line and "kernel_config.ini" in line
+    config = write_kernel_config(bitnet.home / "given" / "tiles.ini", kind)
+    path = convert(bitnet, source, "out/m.gguf", "--type", kind, "--kernel-config", config)
+    assert (path.parent / "kernel_config.ini").read_text() == config.read_text()
+    assert logits(bitnet, path) == logits(bitnet, source)
+    config.write_text(config.read_text() + "; another\n")
+    line = bitnet.refusal(2, "convert", source, "-o", "out/x.gguf", "--type", kind, "--kernel-config", config)
+    assert "another kernel configuration" in line
+    config.write_text("[a]\nm = 1\n")
+    assert "tiles.ini: line 1" in bitnet.refusal(4, "convert", source, "-o", "new/x.gguf", "--type", kind, "--kernel-config", config)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["kernel_config.ini", "m.gguf"]
 
 
 def test_a_scale_that_fits_stays_in_the_blocks(bitnet, tmp_path):
@@ -109,6 +140,7 @@ def test_what_a_type_cannot_hold_is_refused_by_name(bitnet, model):
     assert "rounded" in bitnet.refusal(2, "convert", model, "-o", "x.gguf", "--type", "Q8_0")
     assert "no weight type" in bitnet.refusal(2, "convert", model, "-o", "x.gguf", "--type", "X1")
     assert "ternary" in bitnet.refusal(2, "convert", model, "-o", "x.gguf", "--embedding", "I2_S")
+    assert "no weight type" in bitnet.refusal(2, "quantize", model, "-o", "x.gguf", "--type", "hf")
     assert "must end with .gguf" in bitnet.refusal(2, "convert", model, "-o", "x.bin", "--type", "I2_S")
     assert list(bitnet.home.iterdir()) == []
 

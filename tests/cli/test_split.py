@@ -67,7 +67,7 @@ def test_a_taken_name_is_kept(bitnet, model):
 def test_a_missing_part_is_named(bitnet, model):
     first = split(bitnet, model, "--parts", 2)[0]
     first.with_name("m-00002-of-00002.gguf").unlink()
-    assert "00002-of-00002" in bitnet.refusal(3, "merge", first, "-o", "whole.gguf")
+    assert "00002-of-00002" in bitnet.refusal(4, "merge", first, "-o", "whole.gguf")
 
 
 def test_a_full_disk_leaves_nothing(bitnet, model):

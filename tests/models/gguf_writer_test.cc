@@ -240,7 +240,7 @@ TEST(GgufParts, NameWhatDoesNotFitTogether) {
   std::filesystem::copy(path(0), folder / "other.gguf");
   EXPECT_THAT([&] { open_parts(folder / "other.gguf"); }, throws(ErrorKind::bad_model, "must end with -00001-of-00003.gguf"));
   std::filesystem::rename(path(2), folder / "kept");
-  EXPECT_THAT([&] { open_parts(path(0)); }, throws(ErrorKind::not_found, "00003-of-00003"));
+  EXPECT_THAT([&] { open_parts(path(0)); }, throws(ErrorKind::bad_model, "00003-of-00003.gguf is missing"));
   std::filesystem::copy(path(1), path(2));
   EXPECT_THAT([&] { open_parts(path(0)); }, throws(ErrorKind::bad_model, "split.no is 1, it must be 2"));
 }

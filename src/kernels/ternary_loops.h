@@ -5,8 +5,8 @@
 // once, which stay in the second cache, and multiplied in register tiles. A Kernel has
 //   dot(rows, lines, q, out[4])               code . q of four packed rows, each of that many lines
 // and either
-//   row_tokens                                the most tokens of
-//   row_dot<tokens>(row, lines, stride, q, out)  out[tokens] of one packed row
+//   row_tokens, row_group                     the most tokens, and the rows, of
+//   row_dot<tokens>(rows, lines, stride, q, out)  out[row_group][tokens] of so many packed rows
 // or
 //   Code                                      what a code is unpacked to, one byte
 //   tile_rows, tile_tokens                    of the largest register tile; tile_rows divides 8
@@ -115,11 +115,18 @@ void multiply_rows(const TernaryMatrix& w, std::int64_t row, std::int64_t rows, 
   std::int32_t dots[tokens][most_panel_rows] = {};
   for (std::int64_t c = 0; c < w.cols; c += block_cols) {
     const std::int64_t cols = c + block_cols < w.cols ? block_cols : w.cols - c;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      std::int32_t part[tokens];
-      const std::uint8_t* codes = w.lines + ((row + i) * w.cols + c) / ternary_line_cols * ternary_line_bytes;
+    for (std::int64_t i = 0; i < rows; i += Kernel::row_group) {
+      const std::uint8_t* codes[Kernel::row_group];
+      std::int64_t at[Kernel::row_group];  // the last row again, where there are fewer
+      for (int k = 0; k < Kernel::row_group; ++k) {
+        at[k] = i + k < rows ? i + k : rows - 1;
+        codes[k] = w.lines + ((row + at[k]) * w.cols + c) / ternary_line_cols * ternary_line_bytes;
+      }
+      std::int32_t part[Kernel::row_group][tokens];
       Kernel::template row_dot<tokens>(codes, cols / ternary_line_cols, w.cols, x.q + token * w.cols + c, part);
-      for (int t = 0; t < tokens; ++t) dots[t][i] += part[t];
+      for (int k = 0; k < Kernel::row_group && i + k < rows; ++k) {
+        for (int t = 0; t < tokens; ++t) dots[t][i + k] += part[k][t];
+      }
     }
   }
   finish_panel(w, row, rows, x, token, tokens, dots, y, y_stride);

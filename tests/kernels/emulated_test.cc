@@ -3,24 +3,33 @@
 
 #include "kernels/dispatch.h"
 
+// Compiled from kernels/avxvnni and kernels/avx512 under other names: see CMakeLists.txt.
+#define avxvnni emulated_avxvnni
+#define avx512 emulated_avx512
+#include "kernels/avx512/ops.h"
+#include "kernels/avxvnni/ops.h"
+#undef avxvnni
+#undef avx512
+
 namespace bitnet {
-
-// Compiled from kernels/avxvnni/ternary.cc and kernels/avx512/ternary.cc under other names: see CMakeLists.txt.
-namespace emulated_avxvnni {
-void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
-                    std::int64_t y_stride, std::byte* scratch) noexcept;
-}
-namespace emulated_avx512 {
-void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
-                    std::int64_t y_stride, std::byte* scratch) noexcept;
-}
-
 namespace {
 
-std::vector<std::string> differing(decltype(KernelTable::ternary_matmul) ternary_matmul) {
+KernelTable emulated_vnni_table() {
   KernelTable table = scalar_table();
-  table.ternary_matmul = ternary_matmul;
-  return self_test(table);
+  table.ternary_matmul = emulated_avxvnni::ternary_matmul;
+  table.ternary_rows = emulated_avxvnni::ternary_rows;
+  return table;
+}
+
+KernelTable emulated_512_table() {
+  KernelTable table = scalar_table();
+  table.ternary_matmul = emulated_avx512::ternary_matmul;
+  table.ternary_rows = emulated_avx512::ternary_rows;
+  table.ternary_combine = emulated_avx512::ternary_combine;
+  table.int8_scan = emulated_avx512::int8_scan;
+  table.attend = emulated_avx512::attend;
+  table.merge_states = emulated_avx512::merge_states;
+  return table;
 }
 
 class Emulated : public testing::Test {
@@ -30,9 +39,9 @@ class Emulated : public testing::Test {
   }
 };
 
-TEST_F(Emulated, AvxVnniEqualsScalar) { EXPECT_THAT(differing(emulated_avxvnni::ternary_matmul), testing::IsEmpty()); }
+TEST_F(Emulated, AvxVnniEqualsScalar) { EXPECT_THAT(self_test(emulated_vnni_table()), testing::IsEmpty()); }
 
-TEST_F(Emulated, Avx512EqualsScalar) { EXPECT_THAT(differing(emulated_avx512::ternary_matmul), testing::IsEmpty()); }
+TEST_F(Emulated, Avx512EqualsScalar) { EXPECT_THAT(self_test(emulated_512_table()), testing::IsEmpty()); }
 
 }  // namespace
 }  // namespace bitnet

@@ -45,7 +45,7 @@ void row_dots(const std::uint8_t* const* rows, const std::uint8_t* const* next, 
 }
 
 struct MultiplyAddPairs {
-  static constexpr int row_tokens = 8;
+  static constexpr int row_tokens = 8, row_group = 1;
 
   // Rows that lie one behind the other are read in order, as the hardware's prefetcher likes best; rows from here and there
   // side by side, so that more of their lines are on the way at a time.
@@ -62,22 +62,22 @@ struct MultiplyAddPairs {
 
   // code . q for one packed row and `tokens` tokens, codes unpacked in registers.
   template <int tokens>
-  static void row_dot(const std::uint8_t* row, std::int64_t lines, std::int64_t stride, const std::int8_t* q,
-                      std::int32_t out[tokens]) {
+  static void row_dot(const std::uint8_t* const (&rows)[row_group], std::int64_t lines, std::int64_t stride,
+                      const std::int8_t* q, std::int32_t (&out)[row_group][tokens]) {
     __m256i sums[tokens] = {};
     const std::int8_t* x[tokens];
     for (int t = 0; t < tokens; ++t) x[t] = q + t * stride;
     for_widenings(lines, [&](std::int64_t first, std::int64_t last) {
       __m256i acc[tokens] = {};
       for (std::int64_t l = first; l < last; ++l) {
-        const std::uint8_t* line = row + l * ternary_line_bytes;
+        const std::uint8_t* line = rows[0] + l * ternary_line_bytes;
         const std::int64_t i = l * ternary_line_cols;
         prefetch(line + bytes_ahead);
         add_half<0>(acc, load(line), x, i), add_half<32>(acc, load(line + 32), x, i);
       }
       widen(acc, sums);
     });
-    sums_of(sums, out);
+    sums_of(sums, out[0]);
   }
 
  private:

@@ -1,4 +1,4 @@
-// The AVX2 table with ternary matmul by vpdpbusd on 512 bits.
+// The AVX2 table with what 512 bits and VNNI do faster.
 #include "kernels/avx512/ops.h"
 
 namespace bitnet {
@@ -9,6 +9,10 @@ const KernelTable& avx512_table() {
     t.name = "avx512";
     t.ternary_matmul = avx512::ternary_matmul;
     t.ternary_rows = avx512::ternary_rows;
+    t.ternary_combine = avx512::ternary_combine;
+    t.int8_scan = avx512::int8_scan;
+    t.attend = avx512::attend;
+    t.merge_states = avx512::merge_states;
     return t;
   }();
   return table;

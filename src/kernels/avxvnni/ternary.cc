@@ -5,44 +5,74 @@
 namespace bitnet::avxvnni {
 namespace {
 
-struct Dot : UnsignedCodes {
-  static constexpr int tile_rows = 2;
+constexpr std::int64_t bytes_ahead = 2048;  // prefetched of rows that follow one another
 
-  // Odd planes are not shifted into place: their codes stand two bits higher, so their sums are four times too large.
+// code . q of one row; a sum for each plane, so that no addition waits for another.
+std::int32_t row_by_one(const std::uint8_t* row, const std::uint8_t* ahead, std::int64_t lines, const std::int8_t* q) {
+  const __m256i three = _mm256_set1_epi8(3);
+  __m256i sums[4] = {};
+  for (std::int64_t at = 0; at < lines * ternary_line_bytes; at += 32) {
+    const __m256i bytes = load(row + at);
+    const std::int8_t* x = q + at / ternary_line_bytes * ternary_line_cols + at % ternary_line_bytes;
+    prefetch(ahead + at);
+    sums[0] = _mm256_dpbusd_avx_epi32(sums[0], _mm256_and_si256(bytes, three), load(x));
+    sums[1] = _mm256_dpbusd_avx_epi32(sums[1], _mm256_and_si256(_mm256_srli_epi16(bytes, 2), three), load(x + 64));
+    sums[2] = _mm256_dpbusd_avx_epi32(sums[2], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), three), load(x + 128));
+    sums[3] = _mm256_dpbusd_avx_epi32(sums[3], _mm256_and_si256(_mm256_srli_epi16(bytes, 6), three), load(x + 192));
+  }
+  return sum_of(_mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3])));
+}
+
+struct Dot {
+  static constexpr int row_tokens = 8, row_group = 1;
+
   static void dot(const Rows& rows, std::int64_t lines, const std::int8_t* q, std::int32_t out[streams]) {
-    const __m256i even = _mm256_set1_epi8(0x03), odd = _mm256_set1_epi8(0x0c);
-    __m256i sums[streams] = {}, sums4[streams] = {};
-    for (std::int64_t l = 0; l < lines; ++l) {
-      const std::int8_t* x = q + l * ternary_line_cols;
-      for (int half = 0; half < ternary_line_bytes; half += 32) {
-        const __m256i x0 = load(x + half), x1 = load(x + 64 + half), x2 = load(x + 128 + half), x3 = load(x + 192 + half);
-        for (int r = 0; r < streams; ++r) {
-          const __m256i low = load(rows.at[r] + l * ternary_line_bytes + half), high = _mm256_srli_epi16(low, 4);
-          sums[r] = _mm256_dpbusd_avx_epi32(sums[r], _mm256_and_si256(low, even), x0);
-          sums4[r] = _mm256_dpbusd_avx_epi32(sums4[r], _mm256_and_si256(low, odd), x1);
-          sums[r] = _mm256_dpbusd_avx_epi32(sums[r], _mm256_and_si256(high, even), x2);
-          sums4[r] = _mm256_dpbusd_avx_epi32(sums4[r], _mm256_and_si256(high, odd), x3);
-        }
-      }
+    const bool in_order = rows.at[streams - 1] - rows.at[0] == (streams - 1) * lines * ternary_line_bytes;
+    for (int r = 0; r < streams; ++r) {
+      out[r] = row_by_one(rows.at[r], in_order ? rows.at[r] + bytes_ahead : rows.next[r], lines, q);
     }
-    for (int r = 0; r < streams; ++r) out[r] = sum_of(_mm256_add_epi32(sums[r], _mm256_srai_epi32(sums4[r], 2)));
   }
 
+  // code . q for one packed row and `tokens` tokens, codes unpacked in registers.
   template <int tokens>
-  static void tile_dot(const std::uint8_t* codes, std::int64_t cols, std::int64_t stride, const std::int8_t* q,
-                       std::int32_t out[tile_rows][tokens]) {
-    __m256i sums[tile_rows][tokens] = {};
-    for (std::int64_t i = 0; i < cols; i += 32) {
-      const __m256i w0 = load(codes + i), w1 = load(codes + stride + i);
-      for (int t = 0; t < tokens; ++t) {
-        const __m256i x = load(q + t * stride + i);
-        sums[0][t] = _mm256_dpbusd_avx_epi32(sums[0][t], w0, x);
-        sums[1][t] = _mm256_dpbusd_avx_epi32(sums[1][t], w1, x);
-      }
+  static void row_dot(const std::uint8_t* const (&rows)[row_group], std::int64_t lines, std::int64_t stride,
+                      const std::int8_t* q, std::int32_t (&out)[row_group][tokens]) {
+    __m256i sums[tokens] = {};
+    const std::int8_t* x[tokens];
+    for (int t = 0; t < tokens; ++t) x[t] = q + t * stride;
+    for (std::int64_t l = 0; l < lines; ++l) {
+      const std::uint8_t* line = rows[0] + l * ternary_line_bytes;
+      prefetch(line + bytes_ahead);
+      add_half<0>(sums, load(line), x, l * ternary_line_cols), add_half<32>(sums, load(line + 32), x, l * ternary_line_cols);
     }
-    for (int r = 0; r < tile_rows; ++r) {
-      for (int t = 0; t < tokens; ++t) out[r][t] = sum_of(sums[r][t]);
-    }
+    for (int t = 0; t < tokens; ++t) out[0][t] = sum_of(sums[t]);
+  }
+
+ private:
+  // Half a line by every token: 32 codes of each of the four planes.
+  template <int half, std::size_t tokens>
+  static void add_half(__m256i (&sums)[tokens], __m256i bytes, const std::int8_t* const (&x)[tokens], std::int64_t i) {
+    const __m256i three = _mm256_set1_epi8(3);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 64>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 128>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
+    bytes = _mm256_srli_epi16(bytes, 2);
+    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 192>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
+  }
+
+  // Written as an instruction because GCC 12 given intrinsics keeps sums in memory; x is memory that no caller writes in the
+  // same function. Where the instruction is emulated, as intrinsics.
+  template <int offset>
+  static void add_one(__m256i& sum, __m256i w, const std::int8_t* x, std::int64_t i) {
+#ifdef __AVXVNNI__
+    asm volatile("%{vex%} vpdpbusd %c[offset](%[x],%[i]), %[w], %[sum]"
+                 : [sum] "+x"(sum)
+                 : [w] "x"(w), [x] "r"(x), [i] "r"(i), [offset] "i"(offset));
+#else
+    sum = _mm256_dpbusd_avx_epi32(sum, w, load(x + i + offset));
+#endif
   }
 };
 

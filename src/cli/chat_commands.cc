@@ -166,6 +166,20 @@ Next load(Chat& chat, const std::string& argument) {
   return Next::go_on;
 }
 
+// What was computed, not the messages: these are /save's.
+Next save_state(Chat& chat, const std::string& argument) {
+  chat.engine.save(chat.session, required(argument, "/save-state FILE"));
+  print_note(fmt::format("saved what was computed of {} tokens to {}", chat.session.ids.size(), printable(argument, 512)));
+  return Next::go_on;
+}
+
+Next load_state(Chat& chat, const std::string& argument) {
+  chat.session = chat.engine.restore(required(argument, "/load-state FILE"));
+  print_note(fmt::format("what was computed of {} tokens is there: a conversation that begins with them starts at once",
+                         chat.session.ids.size()));
+  return Next::go_on;
+}
+
 Next export_file(Chat& chat, const std::string& argument) {
   const auto [form, path] = split_word(argument);
   if ((form != "md" && form != "json") || path.empty()) wrong_use("/export md FILE or /export json FILE");
@@ -176,7 +190,7 @@ Next export_file(Chat& chat, const std::string& argument) {
 
 Next help(Chat& chat, const std::string& argument);
 
-constexpr std::array<ChatCommand, 17> chat_commands = {{
+constexpr std::array<ChatCommand, 19> chat_commands = {{
     {"/help /?", "", "this list", help},
     {"/exit /bye /quit", "", "leave, as does Ctrl-D", leave},
     {"/clear", "", "begin a new conversation; the system message stays", clear},
@@ -191,6 +205,8 @@ constexpr std::array<ChatCommand, 17> chat_commands = {{
     {"/edit", "TEXT", "replace the last message and answer it", edit},
     {"/save", "FILE", "write the conversation as JSON", save},
     {"/load", "FILE", "go on with a saved conversation", load},
+    {"/save-state", "FILE", "write what was computed of the conversation, too", save_state},
+    {"/load-state", "FILE", "take it up, beside /load, instead of computing it again", load_state},
     {"/export", "md|json FILE", "write the conversation for reading or for programs", export_file},
     {"\"\"\"", "TEXT \"\"\"", "a message of several lines; so is a line that ends with \\", nullptr},
     {"//", "TEXT", "a message that begins with /", nullptr},

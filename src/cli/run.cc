@@ -23,7 +23,7 @@ struct RunOptions {
   ModelOptions model;
   ConstraintOptions constraint;
   SamplingOptions sampling;
-  std::string positional, prompt, file, ids, system;
+  std::string positional, prompt, file, ids, system, load_state, save_state;
   std::string format = "text";
   bool chat = false, stats = false;
 };
@@ -33,7 +33,8 @@ std::string prompt_text(const RunOptions& o) {
   if (!o.file.empty()) return read_text_file(o.file, max_prompt_bytes);
   const std::string given = o.positional.empty() ? o.prompt : o.positional;
   if (is_terminal(STDIN_FILENO)) {
-    if (given.empty()) fail(ErrorKind::usage, "no prompt: give it as an argument, with -f FILE or on standard input");
+    if (given.empty() && o.load_state.empty())
+      fail(ErrorKind::usage, "no prompt: give it as an argument, with -f FILE or on standard input");
     return given;
   }
   return read_standard_input(max_prompt_bytes) + given;
@@ -46,17 +47,40 @@ void check_usage(const RunOptions& o) {
     fail(ErrorKind::usage, "--system needs --chat: without it the prompt is continued as it stands");
   }
   if (o.chat && !o.ids.empty()) fail(ErrorKind::usage, "--chat needs text, not --ids");
+  if (o.chat && !o.load_state.empty()) {
+    fail(ErrorKind::usage, "--load-state goes on with the text that was saved, --chat begins one: give one of them");
+  }
 }
 
 std::vector<TokenId> prompt_ids(const RunOptions& o, const Engine& engine, const std::string& text) {
   if (!o.ids.empty()) return parse_ids(o.ids, "--ids");
   if (engine.tokenizer() == nullptr) fail(ErrorKind::usage, "{}: give the prompt with --ids", engine.tokenizer_problem());
-  if (!o.chat) return engine.tokenizer()->encode(text);
+  // What goes on with a text has no token that begins one.
+  if (!o.chat) return engine.tokenizer()->encode(text, {.add_special = o.load_state.empty()});
   if (!engine.has_chat_template()) fail(ErrorKind::usage, "the model has no chat template: run it without --chat");
   Json messages = Json::array();
   if (!o.system.empty()) messages.push_back({{"role", "system"}, {"content", with_valid_utf8(o.system)}});
   messages.push_back({{"role", "user"}, {"content", with_valid_utf8(text)}});
   return engine.encode_chat(messages);
+}
+
+// The session to begin with, and its tokens before the prompt.
+Session begin(const RunOptions& o, Engine& engine, std::vector<TokenId>& prompt) {
+  if (o.load_state.empty()) return engine.new_session();
+  Session session = engine.restore(o.load_state);
+  prompt.insert(prompt.begin(), session.ids.begin(), session.ids.end());
+  return session;
+}
+
+// Saves all of the text but a token that ends it. The last one that was drawn is not computed yet.
+void save_text(const RunOptions& o, Engine& engine, Session& session, const GenerateRequest& request,
+               const GenerateResult& result) {
+  std::vector<TokenId> text = request.prompt;
+  text.insert(text.end(), result.ids.begin(), result.ids.end());
+  if (!result.ids.empty() && engine.is_end(text.back()) && !request.ignore_eos) text.pop_back();
+  const std::size_t held = std::min(session.ids.size(), text.size());
+  if (held < text.size()) engine.evaluate(session, std::span(text).subspan(held), {.count = 1});
+  engine.save(session, o.save_state);
 }
 
 Json result_json(const GenerateRequest& request, const GenerateResult& result) {
@@ -107,12 +131,14 @@ int run(const RunOptions& o) {
   const std::string prompt = o.ids.empty() ? prompt_text(o) : std::string();
   const InterruptGuard guard;
   const std::unique_ptr<Engine> engine = open_engine(o.model);
-  request.prompt = prompt_ids(o, *engine, prompt);
-  Session session = engine->new_session();
+  const bool only_goes_on = !o.load_state.empty() && prompt.empty() && o.ids.empty();
+  if (!only_goes_on) request.prompt = prompt_ids(o, *engine, prompt);
+  Session session = begin(o, *engine, request.prompt);
   ProgressBar progress("reading the prompt", "tokens");
   const GenerateResult result = engine->generate(session, request, callbacks_for(o.format, progress));
   progress.clear();
   print_result(o, request, result);
+  if (!o.save_state.empty()) save_text(o, *engine, session, request, result);
   if (o.stats) print_note(stats_line(result.timings, *engine, session, request.sampling.seed));
   return result.finish_reason == FinishReason::cancelled ? exit_interrupted : exit_ok;
 }
@@ -136,6 +162,12 @@ CommandBody add_run(CLI::App& command) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"text", "json", "jsonl"}))
       ->capture_default_str();
+  command
+      .add_option("--load-state", o->load_state,
+                  "go on with the text of this file, which --save-state wrote; the prompt, if any, comes behind it")
+      ->type_name("FILE");
+  command.add_option("--save-state", o->save_state, "write the text and what was computed of it, for --load-state")
+      ->type_name("FILE");
   command.add_flag("--stats", o->stats, "say on standard error how fast it was");
   add_model_flag(command, o->model);
   add_constraint_flags(command, o->constraint);

@@ -20,6 +20,8 @@ class FileReader {
   FileReader(FileReader&& other) noexcept;
   FileReader& operator=(FileReader&& other) noexcept;
 
+  std::uint64_t size() const { return size_; }  // of the file when it was opened
+
   // Fills `out` from `offset`. Throws Error{io} naming the file when it is shorter now, was written to since, or fails to read.
   void read(std::uint64_t offset, std::span<std::byte> out) const;
 

@@ -166,6 +166,17 @@ class Engine {
   // on.
   void fork(const Session& from, Session& to) const;
 
+  // Writes what the session holds to a file, which is there whole or not at all; gives back a session that goes on with the
+  // same bits as the one that was saved, whatever threads, chunk and instruction set either engine has. Throws Error: io; for a
+  // file that is damaged, cut or none bad_model; of another model or KV type usage; over n_ctx or without memory too_big; then
+  // nothing has changed.
+  void save(const Session& session, const std::string& path);
+  Session restore(const std::string& path);
+
+  // Tells the loaded weights from all others: the file's sha256, or that of all files' and, of a folder, its config.json's.
+  // Reads them when it is first called. Throws Error{io} when one was changed since it was opened.
+  const std::string& model_hash();
+
   // Logits of every position of `ids` in order, `chunk` positions per forward pass; the full head, unquantised.
   using LogitsSink = std::function<void(std::int64_t position, std::span<const float> logits)>;
   void logits(std::span<const TokenId> ids, std::int64_t chunk, const LogitsSink& sink);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/file_reader.h"
 #include "common/thread_pool.h"
 #include "inference/engine.h"
 #include "inference/grammar/token_mask_cache.h"
@@ -26,6 +27,9 @@ struct Engine::Parts {
   ModelVocabulary vocabulary;
   std::unique_ptr<TokenMaskCache> token_masks;  // null without a tokenizer
   StepCosts step_costs;                         // of these threads
+  std::vector<FileReader> files;                // that the weights came from
+  std::string folder_config;                    // of a HuggingFace folder, as text
+  std::string hash;                             // once asked for
 
   // Again for every pool: what pays depends on its threads.
   void measure_sparsity() {

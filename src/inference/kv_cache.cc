@@ -14,7 +14,7 @@ std::int64_t pages_for(std::int64_t positions) { return ceil_div(positions, kv_c
 
 }  // namespace
 
-KvCache::KvCache(KvPages& pages, std::int64_t n_ctx) : pages_(pages), n_ctx_(n_ctx), head_bytes_(pages.shape().head_bytes()) {}
+KvCache::KvCache(KvPages& pages, std::int64_t n_ctx) : pages_(pages), n_ctx_(n_ctx) {}
 
 // Pages behind the filled positions that others hold, too, are of no use to this sequence: it would overwrite them. Gives how
 // many of its pages it keeps.
@@ -61,13 +61,7 @@ void KvCache::share(std::span<const KvPage> pages, std::int64_t positions) {
 }
 
 KvChunk KvCache::chunk(std::int64_t layer, std::int64_t kv_head, std::int64_t index) {
-  const KvShape& shape = pages_.shape();
-  std::byte* start = held_[static_cast<std::size_t>(index)]->data() + (layer * shape.n_head_kv + kv_head) * head_bytes_;
-  const std::int64_t element = shape.type == KvType::f32 ? 4 : shape.type == KvType::f16 ? 2 : 1;
-  const std::int64_t half = kv_chunk_positions * shape.head_dim * element;
-  auto* scales = reinterpret_cast<float*>(start + 2 * half);
-  const bool scaled = shape.type == KvType::int8;
-  return {start, start + half, scaled ? scales : nullptr, scaled ? scales + kv_chunk_positions : nullptr};
+  return pages_.shape().chunk(held_[static_cast<std::size_t>(index)]->data(), layer, kv_head);
 }
 
 }  // namespace bitnet

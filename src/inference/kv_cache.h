@@ -48,7 +48,7 @@ class KvCache {
   bool must_copy() const;
 
   KvPages& pages_;
-  std::int64_t n_ctx_, head_bytes_;
+  std::int64_t n_ctx_;
   std::int64_t length_ = 0;
   std::vector<KvPage> held_;
 };

@@ -7,20 +7,27 @@
 namespace bitnet {
 namespace {
 
-std::int64_t element_bytes(KvType type) { return type == KvType::f32 ? 4 : type == KvType::f16 ? 2 : 1; }
-
 // Of one layer and head: keys, values, and for int8 their scales.
 std::int64_t head_page_bytes(const KvShape& shape) {
-  const std::int64_t codes = 2 * kv_chunk_positions * shape.head_dim * element_bytes(shape.type);
+  const std::int64_t codes = 2 * kv_chunk_positions * shape.head_dim * shape.element_bytes();
   return shape.type == KvType::int8 ? codes + 2 * kv_chunk_positions * 4 : codes;
 }
 
 }  // namespace
 
+std::int64_t KvShape::element_bytes() const { return type == KvType::f32 ? 4 : type == KvType::f16 ? 2 : 1; }
 std::int64_t KvShape::head_bytes() const { return round_up(head_page_bytes(*this), 64); }
 std::int64_t KvShape::page_bytes() const { return n_layer * n_head_kv * head_bytes(); }
 std::uint64_t KvShape::bytes_per_position() const {
   return static_cast<std::uint64_t>(n_layer * n_head_kv * head_page_bytes(*this) / kv_chunk_positions);
+}
+
+KvChunk KvShape::chunk(std::byte* page, std::int64_t layer, std::int64_t kv_head) const {
+  std::byte* start = page + (layer * n_head_kv + kv_head) * head_bytes();
+  const std::int64_t half = kv_chunk_positions * head_dim * element_bytes();
+  auto* scales = reinterpret_cast<float*>(start + 2 * half);
+  const bool scaled = type == KvType::int8;
+  return {start, start + half, scaled ? scales : nullptr, scaled ? scales + kv_chunk_positions : nullptr};
 }
 
 KvPages::KvPages(const KvShape& shape, std::int64_t most) : shape_(shape), most_(most) {}

@@ -18,9 +18,13 @@ struct KvShape {
   KvType type;
   std::int64_t n_layer, n_head_kv, head_dim;
 
+  std::int64_t element_bytes() const;
   std::int64_t head_bytes() const;           // 64 positions of one layer and kv head, a multiple of 64
   std::int64_t page_bytes() const;           // 64 positions of all layers and kv heads
   std::uint64_t bytes_per_position() const;  // page_bytes without what rounds it up
+
+  // Where one layer's kv head lies in a page.
+  KvChunk chunk(std::byte* page, std::int64_t layer, std::int64_t kv_head) const;
 };
 
 // Keys and values of 64 consecutive positions: (n_layer, n_head_kv, head_bytes). Counted: the last holder to let go gives the

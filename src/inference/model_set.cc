@@ -307,6 +307,7 @@ void ModelSet::load(std::unique_lock<std::mutex>& lock, Entry& entry) {
 
 void ModelSet::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry, std::uint64_t bytes) {
   while (true) {
+    free_closed(lock);
     const std::int64_t open = std::count_if(entries_.begin(), entries_.end(), [](const auto& e) { return e->served; });
     const std::uint64_t held = bytes_held();
     const bool too_many = options_.most_open > 0 && open >= options_.most_open;
@@ -314,7 +315,6 @@ void ModelSet::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry,
     if (!too_many && !too_big) return;
     if (Entry* idle = longest_idle()) {
       let_go(lock, *idle);
-      free_closed(lock);
     } else if (too_many) {
       throw NoRoom(ErrorKind::too_big,
                    fmt::format("model '{}' would be one more than the {} that may be open, which are in use: {}",

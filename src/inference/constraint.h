@@ -26,6 +26,8 @@ class Constraint {
   // Of an answer to query(), or of all logits, those that are allowed; valid until the next call of anything here.
   LogitSet allowed_of(const LogitSet& logits);
 
+  bool allows(TokenId id) const { return allowed_.has(id); }
+
   // The text goes on with a token that was allowed and ends no text. Throws Error{too_big} for a grammar that is too ambiguous
   // here.
   void accept(TokenId id);

@@ -272,7 +272,11 @@ Generation Engine::generation(const GenerateRequest& request, std::uint64_t sequ
     if (!parts_->token_masks) fail(ErrorKind::usage, "{}: a constraint needs one", tokenizer_problem());
     constraint.emplace(parts_->token_masks->of(request.constraint), *tokenizer(), !request.ignore_eos);
   }
-  return {request.prompt, request.sampling, std::move(limits), config().n_vocab, tokenizer(), sequence, std::move(constraint)};
+  std::vector<TokenId> dry_breakers;
+  if (request.sampling.dry_multiplier != 0 && tokenizer() != nullptr)
+    dry_breakers = parts_->dry_breakers.find(request.sampling.dry_sequence_breakers, *tokenizer(), config().n_vocab);
+  return {request.prompt, request.sampling, std::move(limits),     config().n_vocab,
+          tokenizer(),    sequence,         std::move(constraint), std::move(dry_breakers)};
 }
 
 // Brings the session to the prompt, all but what it shares with it already; nullopt when cancelled on the way. Scores of the
@@ -310,14 +314,17 @@ std::optional<LogitSet> Engine::prefill(Session& session, const GenerateRequest&
   return logits;
 }
 
+std::unique_ptr<Speculation> Engine::speculate(Session& session, const GenerateRequest& request) {
+  return std::make_unique<Speculation>(*parts_->transformer, session, request.drafts, request.draft_source, parts_->step_costs);
+}
+
 GenerateResult Engine::generate(Session& session, const GenerateRequest& request, const GenerateCallbacks& callbacks) {
   Generation generation = this->generation(request);
   GenerateResult result;
   const Stopwatch since_start;
   std::optional<LogitSet> logits = prefill(session, request, generation.query(), callbacks, result);
   result.timings.prompt_seconds = since_start.seconds();
-  Speculation speculation(*parts_->transformer, session, request.prompt, request.drafts, request.draft_source,
-                          parts_->step_costs);
+  const std::unique_ptr<Speculation> speculation = speculate(session, request);
   const std::int64_t limit = token_limit(request);
   const Stopwatch since_prompt;
   while (!generation.finished()) {
@@ -328,17 +335,13 @@ GenerateResult Engine::generate(Session& session, const GenerateRequest& request
     generation.put(*logits, callbacks.on_text);
     if (generation.drawn().size() == 1) result.timings.first_token_seconds = since_start.seconds();
     if (generation.finished()) break;
-    const std::span<const TokenId> drawn = generation.drawn();
-    // Scores need every logit, and a constraint others than the sampler's, which drafts do not bring.
-    logits = request.scores >= 0 || request.constraint
-                 ? evaluate(session, drawn.last(1), generation.query())
-                 : speculation.advance(drawn.back(), generation.sampler(), limit - static_cast<std::int64_t>(drawn.size()));
+    logits = speculation->advance(generation, limit - static_cast<std::int64_t>(generation.drawn().size()));
   }
   result.text = generation.text(), result.stop_string = generation.stop_string(), result.finish_reason = generation.reason(),
   result.scores = generation.scores();
   result.ids.assign(generation.drawn().begin(), generation.drawn().end());
   result.timings.generated_tokens = static_cast<std::int64_t>(result.ids.size());
-  result.timings.drafted_tokens = speculation.drafted(), result.timings.accepted_tokens = speculation.accepted();
+  result.timings.drafted_tokens = speculation->drafted(), result.timings.accepted_tokens = speculation->accepted();
   result.timings.generate_seconds = since_prompt.seconds();
   return result;
 }

@@ -84,6 +84,7 @@ struct EmbedOptions {
   const std::atomic<bool>* cancel = nullptr;  // looked at once per forward pass; then no more vectors come
 };
 
+class Speculation;
 class Transformer;
 class ThreadPool;
 class GgufFile;
@@ -144,6 +145,10 @@ class Engine {
   // while the engine computes. Throws what generate() throws for a bad request.
   Generation generation(const GenerateRequest& request, std::uint64_t sequence = 0) const;
   std::int64_t token_limit(const GenerateRequest& request) const;
+
+  // Steps of one session that compute drafts ahead, as generate() takes them: for whoever draws the tokens. Session and request
+  // must outlive it. See speculation.h.
+  std::unique_ptr<Speculation> speculate(Session& session, const GenerateRequest& request);
 
   // One forward pass of several pieces of text, each behind what its session holds; they share every reading of the weights.
   // No session twice, no piece empty, together at most max_batch() ids, each in [0, n_vocab). Throws Error{usage} for too many

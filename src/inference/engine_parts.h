@@ -7,6 +7,7 @@
 
 #include "common/file_reader.h"
 #include "common/thread_pool.h"
+#include "inference/dry_breakers.h"
 #include "inference/engine.h"
 #include "inference/grammar/token_mask_cache.h"
 #include "inference/prepare.h"
@@ -26,6 +27,7 @@ struct Engine::Parts {
   std::unique_ptr<KvPages> kv_pages;
   ModelVocabulary vocabulary;
   std::unique_ptr<TokenMaskCache> token_masks;  // null without a tokenizer
+  DryBreakers dry_breakers;
   StepCosts step_costs;                         // of these threads
   std::vector<FileReader> files;                // that the weights came from
   std::string folder_config;                    // of a HuggingFace folder, as text

@@ -1,8 +1,9 @@
 // One sequence's tokens and text, drawn from logits that somebody else computes.
 #include "inference/generation.h"
 
-#include <algorithm>
 #include <utility>
+
+#include "common/error.h"
 
 namespace bitnet {
 
@@ -20,35 +21,40 @@ const char* text(FinishReason reason) {
   return "cancelled";
 }
 
-namespace {
-
-// The tokens whose text holds one of the texts over which DRY sees no repeat.
-std::vector<TokenId> dry_breakers(const SamplingParams& sampling, std::int64_t n_vocab, const Tokenizer* tokenizer) {
-  std::vector<TokenId> ids;
-  if (sampling.dry_multiplier == 0 || tokenizer == nullptr) return ids;
-  const auto size = std::min<std::int64_t>(n_vocab, static_cast<std::int64_t>(tokenizer->size()));
-  for (TokenId id = 0; id < size; ++id) {
-    const std::string text = tokenizer->piece(id);
-    const auto holds = [&](const std::string& breaker) { return text.find(breaker) != std::string::npos; };
-    if (std::any_of(sampling.dry_sequence_breakers.begin(), sampling.dry_sequence_breakers.end(), holds)) ids.push_back(id);
-  }
-  return ids;
-}
-
-}  // namespace
-
 Generation::Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits,
                        std::int64_t n_vocab, const Tokenizer* tokenizer, std::uint64_t sequence,
-                       std::optional<Constraint> constraint)
+                       std::optional<Constraint> constraint, std::vector<TokenId> dry_breakers)
     : history_(std::move(prompt)),
       prompt_tokens_(history_.size()),
       limits_(std::move(limits)),
-      sampler_(sampling, n_vocab, sequence, dry_breakers(sampling, n_vocab, tokenizer)),
+      sampler_(sampling, n_vocab, sequence, std::move(dry_breakers)),
       constraint_(std::move(constraint)),
       stops_(limits_.stop) {
   if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   if (limits_.tokens <= 0) reason_ = FinishReason::length;
   if (constraint_ && constraint_->must_end()) reason_ = FinishReason::stop;
+}
+
+std::vector<LogitQuery> Generation::queries(std::span<const TokenId> guessed) const {
+  std::vector<LogitQuery> asked = {query()};
+  if (guessed.empty()) return asked;
+  std::vector<TokenId> text = history_;
+  std::optional<Constraint> ahead = constraint_;
+  for (const TokenId id : guessed) {
+    if (limits_.is_end(id)) break;
+    text.push_back(id);
+    if (ahead) {
+      if (!ahead->allows(id)) break;
+      try {
+        ahead->accept(id);
+      } catch (const Error&) {
+        break;  // too ambiguous there: whoever draws it will be told
+      }
+      if (ahead->must_end()) break;
+    }
+    asked.push_back(limits_.scores >= 0 ? LogitQuery{} : ahead ? ahead->query() : sampler_.query(text));
+  }
+  return asked;
 }
 
 void Generation::put(const LogitSet& logits, const PieceSink& sink) {

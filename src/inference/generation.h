@@ -43,10 +43,12 @@ using PieceSink = std::function<void(const TextPiece& piece)>;
 class Generation {
  public:
   // `prompt` is not empty; `tokenizer` may be null and outlives this. `sequence` tells the random draws of several answers to
-  // one prompt apart. With a constraint only the tokens that it allows are drawn, as if the vocabulary held no others, and the
-  // text ends where it can only end. Throws Error{usage} for parameters or stop strings that break their rules.
+  // one prompt apart; `dry_breakers` are the tokens over which DRY sees no repeat. With a constraint only the tokens that it
+  // allows are drawn, as if the vocabulary held no others, and the text ends where it can only end. Throws Error{usage} for
+  // parameters or stop strings that break their rules.
   Generation(std::vector<TokenId> prompt, const SamplingParams& sampling, GenerationLimits limits, std::int64_t n_vocab,
-             const Tokenizer* tokenizer, std::uint64_t sequence = 0, std::optional<Constraint> constraint = std::nullopt);
+             const Tokenizer* tokenizer, std::uint64_t sequence = 0, std::optional<Constraint> constraint = std::nullopt,
+             std::vector<TokenId> dry_breakers = {});
 
   // Prompt and what was drawn. Unless finished, the logits behind its last token come next.
   std::span<const TokenId> history() const { return history_; }
@@ -56,6 +58,10 @@ class Generation {
     if (limits_.scores >= 0) return {};
     return constraint_ ? constraint_->query() : sampler_.query(history_);
   }
+
+  // query(), and what will be asked behind each of some guessed tokens, if they come to be drawn; behind the first that cannot
+  // come, or that would end the text, nothing.
+  std::vector<LogitQuery> queries(std::span<const TokenId> guessed) const;
 
   // Draws the next token from an answer to query(). Throws Error{runtime} for logits that are not numbers, Error{too_big} for a
   // grammar that is too ambiguous here.

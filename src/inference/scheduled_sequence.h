@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inference/scheduler.h"
+#include "inference/speculation.h"
 
 namespace bitnet {
 
@@ -63,8 +64,9 @@ struct Scheduler::Sequence {
   std::int64_t room;  // tokens it may draw
   std::uint64_t ticket = 0;
   bool cancelled = false, ended = false;
-  Session session;            // without a cache while it waits
-  std::vector<KvPage> known;  // found for it, while it is being admitted
+  Session session;                           // without a cache while it waits
+  std::unique_ptr<Speculation> speculation;  // once it ran alone
+  std::vector<KvPage> known;                 // found for it, while it is being admitted
   SchedulerClock::time_point arrived = SchedulerClock::now(), started, first_drawn;
   Timings timings;
   std::vector<TokenScore> prompt_scores;

@@ -85,11 +85,14 @@ double Scheduler::seconds(const Work& work) const {
 bool Scheduler::step() {
   run_calls();
   take_news();
-  end_what_must();
-  settle();
+  if (end_what_must()) settle();
   admit();
   const std::vector<Part> parts = make_room(choose());
-  if (!parts.empty()) run_batch(parts);
+  if (may_draft(parts)) {
+    run_alone(*parts.front().sequence);
+  } else if (!parts.empty()) {
+    run_batch(parts);
+  }
   settle();
   return !running_.empty() || !waiting_.empty();
 }
@@ -113,6 +116,12 @@ void Scheduler::run(Turns* turns) {
   settle();
 }
 
+// The engine is used for something else, or the sequence leaves: what it computed ahead is lost.
+void Scheduler::forget_ahead() {
+  if (ahead_ != nullptr) ahead_->speculation->forget();
+  ahead_ = nullptr;
+}
+
 // By priority, then arrival.
 void Scheduler::insert(Sequences& sequences, std::unique_ptr<Sequence> sequence) {
   const auto place = std::upper_bound(sequences.begin(), sequences.end(), sequence,
@@ -128,6 +137,7 @@ void Scheduler::run_calls() {
     const std::lock_guard lock(mutex_);
     calls.swap(calls_);
   }
+  if (!calls.empty()) forget_ahead();
   for (const auto& call : calls) call();
 }
 
@@ -147,8 +157,9 @@ void Scheduler::take_news() {
   }
 }
 
-void Scheduler::end_what_must() {
+bool Scheduler::end_what_must() {
   const auto now = SchedulerClock::now();
+  const std::uint64_t before = counts_.finished;
   for (const Sequences* sequences : {&running_, &waiting_}) {
     for (const auto& sequence : *sequences) {
       const std::atomic<bool>* flag = sequence->request.generate.cancel;
@@ -162,6 +173,7 @@ void Scheduler::end_what_must() {
       }
     }
   }
+  return counts_.finished > before;
 }
 
 // In order: whoever has to wait for memory lets nobody pass, or a long prompt would wait for ever. Those who wait for another
@@ -216,6 +228,7 @@ bool Scheduler::start(Sequence& sequence) {
 void Scheduler::finish(Sequence& sequence, FinishReason reason, const Error* error) {
   sequence.generation.finish(reason, sequence.events.on_text);
   sequence.ended = true;
+  if (ahead_ == &sequence) forget_ahead();
   if (error == nullptr) remember(sequence);
   sequence.session = {};
   const GenerateResult result = sequence.result();

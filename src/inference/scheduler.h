@@ -60,7 +60,8 @@ struct SchedulerStatus {
 
 // Continuous batching: every step runs one batch that holds one token of each sequence that decodes and parts of the prompts
 // that are being read. A sequence that the KV memory has no room for gives its pages up and is computed again later, with the
-// same bits; the oldest of the highest priority never does, so all of them end. submit(), cancel(), status() and stop() are
+// same bits; the oldest of the highest priority never does, so all of them end. The only sequence there is may compute drafts
+// ahead (speculation.h); where several run, their batch uses what drafts would use. submit(), cancel(), status() and stop() are
 // safe from any thread; step() and run() are for one thread, which is then the only one that may use the engine.
 class Scheduler {
  public:
@@ -106,8 +107,9 @@ class Scheduler {
 
   void take_news();
   void run_calls();
+  void forget_ahead();
   bool has_news() const;
-  void end_what_must();
+  bool end_what_must();
   void admit();
   bool start(Sequence& sequence);
   bool is_being_read(const Sequence& sequence, std::size_t known) const;
@@ -115,7 +117,10 @@ class Scheduler {
   std::vector<Part> make_room(std::vector<Part> parts);
   bool make_room(Sequence& sequence, std::int64_t tokens);
   void preempt(Sequence& sequence);
+  bool may_draft(const std::vector<Part>& parts) const;
+  void run_alone(Sequence& sequence);
   void run_batch(const std::vector<Part>& parts);
+  void end_or_remember(Sequence& sequence, const Error* error, bool prompt_is_read);
   void take(Sequence& sequence, std::size_t position, const LogitSet& logits);
   void remember(const Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, const Error* error = nullptr);
@@ -127,7 +132,8 @@ class Scheduler {
   const SchedulerOptions options_;
   PrefixCache known_;
   Sequences running_, waiting_;
-  SchedulerStatus counts_;  // of the stepping thread
+  Sequence* ahead_ = nullptr;  // that computed drafts in the last step
+  SchedulerStatus counts_;     // of the stepping thread
 
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable news_;

@@ -82,6 +82,7 @@ bool Scheduler::make_room(Sequence& sequence, std::int64_t tokens) {
 
 // What it computed may still be there when its turn comes again; if not, it is computed again, to the same bits.
 void Scheduler::preempt(Sequence& sequence) {
+  if (ahead_ == &sequence) forget_ahead();
   remember(sequence);
   sequence.session = {};
   ++counts_.preempted;
@@ -107,7 +108,35 @@ void Scheduler::take(Sequence& sequence, std::size_t position, const LogitSet& l
   ++counts_.generated_tokens;
 }
 
+bool Scheduler::may_draft(const std::vector<Part>& parts) const {
+  return running_.size() == 1 && parts.size() == 1 && parts.front().sequence->pending() == 1 &&
+         parts.front().sequence->request.generate.drafts != 0;
+}
+
+void Scheduler::run_alone(Sequence& sequence) {
+  const GenerateRequest& request = sequence.request.generate;
+  if (!sequence.speculation) sequence.speculation = engine_.speculate(sequence.session, request);
+  ahead_ = &sequence;
+  const Stopwatch since_start;
+  std::unique_ptr<Error> error;
+  try {
+    const LogitSet logits = sequence.speculation->advance(
+        sequence.generation, sequence.room - static_cast<std::int64_t>(sequence.generation.drawn().size()));
+    take(sequence, sequence.session.ids.size() - 1, logits);
+  } catch (const Error& failed) {
+    error = std::make_unique<Error>(failed);
+  }
+  sequence.timings.drafted_tokens = sequence.speculation->drafted();
+  sequence.timings.accepted_tokens = sequence.speculation->accepted();
+  {
+    const std::lock_guard lock(mutex_);
+    rates_.add(since_start.seconds(), 0, 1);
+  }
+  end_or_remember(sequence, error.get(), false);
+}
+
 void Scheduler::run_batch(const std::vector<Part>& parts) {
+  forget_ahead();
   std::vector<Engine::Step> steps;
   std::vector<std::vector<LogitQuery>> queries;
   std::int64_t prompt_tokens = 0, decode_tokens = 0;
@@ -121,29 +150,34 @@ void Scheduler::run_batch(const std::vector<Part>& parts) {
   for (std::size_t i = 0; i < steps.size(); ++i) steps[i].queries = queries[i];
   const Stopwatch since_start;
   std::vector<std::unique_ptr<Error>> errors(parts.size());
-  engine_.step(steps, [&](std::size_t i, std::size_t query, const LogitSet& logits) {
-    Sequence& sequence = *parts[i].sequence;
-    const std::size_t position = sequence.session.ids.size() - queries[i].size() + query;
-    try {
-      if (!errors[i]) take(sequence, position, logits);
-    } catch (const Error& error) {
-      errors[i] = std::make_unique<Error>(error);
-    }
-  });
+  try {
+    engine_.step(steps, [&](std::size_t i, std::size_t query, const LogitSet& logits) {
+      Sequence& sequence = *parts[i].sequence;
+      const std::size_t position = sequence.session.ids.size() - queries[i].size() + query;
+      try {
+        if (!errors[i]) take(sequence, position, logits);
+      } catch (const Error& error) {
+        errors[i] = std::make_unique<Error>(error);
+      }
+    });
+  } catch (const Error& error) {  // the model's file was changed: none of the batch has what it asked for
+    for (auto& failed : errors) failed = std::make_unique<Error>(error);
+  }
   {
     const std::lock_guard lock(mutex_);
     rates_.add(since_start.seconds(), prompt_tokens, decode_tokens);
   }
   counts_.prompt_tokens += static_cast<std::uint64_t>(prompt_tokens);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    Sequence& sequence = *parts[i].sequence;
-    if (errors[i]) {
-      finish(sequence, FinishReason::stop, errors[i].get());
-    } else if (sequence.generation.finished()) {
-      finish(sequence, sequence.generation.reason());
-    } else if (parts[i].tokens > 1 && sequence.pending() == 1) {
-      remember(sequence);  // the prompt is read: others may want it
-    }
+  for (std::size_t i = 0; i < parts.size(); ++i) end_or_remember(*parts[i].sequence, errors[i].get(), parts[i].tokens > 1);
+}
+
+void Scheduler::end_or_remember(Sequence& sequence, const Error* error, bool prompt_is_read) {
+  if (error != nullptr) {
+    finish(sequence, FinishReason::stop, error);
+  } else if (sequence.generation.finished()) {
+    finish(sequence, sequence.generation.reason());
+  } else if (prompt_is_read && sequence.pending() == 1) {
+    remember(sequence);  // others may want it
   }
 }
 

@@ -308,12 +308,12 @@ TEST_F(SchedulerTest, RefusesBadRequestsAndOptionsOnTheCallersThread) {
 }
 
 TEST_F(SchedulerTest, ThreadsSubmitCancelAndStopWhileItRuns) {
-  const std::vector<SequenceRequest> requests = mixed_requests(16, 77);
+  const std::vector<SequenceRequest> requests = mixed_requests(48, 77);
   const auto engine = open({.threads = 2, .chunk = 32});
   std::vector<GenerateResult> expected;
   for (const SequenceRequest& request : requests) expected.push_back(alone(*engine, request));
   std::vector<Seen> seen(requests.size()), dropped(requests.size());
-  Scheduler scheduler(*engine, {.most_running = 6, .most_waiting = 64});
+  Scheduler scheduler(*engine, {.most_running = 16, .most_waiting = 96, .prompt_chunk = 40});
   std::thread stepping([&] { scheduler.run(); });
   std::vector<std::thread> callers;
   for (std::size_t c = 0; c < 4; ++c) {

@@ -8,32 +8,13 @@
 namespace bitnet {
 namespace {
 
-// A text on its way through the transformer; `row` and `rows` are its part of the batch.
+// A text on its way through the transformer; `rows` of the last batch are its own.
 struct TextInWork {
   std::size_t index;
-  std::int64_t tokens;
+  std::span<const TokenId> left;  // ids that are still to be computed
   Session session;
   PooledText pooled;
-  std::int64_t row = 0, rows = 0;
-
-  bool done() const { return session.cache->length() == tokens; }
-
-  // As many of the text's next ids as the batch has room for.
-  void add_to(std::vector<BatchToken>& batch, std::span<const TokenId> ids, std::int64_t most) {
-    const std::int64_t start = session.cache->length();
-    row = static_cast<std::int64_t>(batch.size()), rows = std::min(tokens - start, most - row);
-    session.cache->reserve(start + rows);
-    for (std::int64_t i = start; i < start + rows; ++i)
-      batch.push_back({ids[static_cast<std::size_t>(i)], session.cache.get(), i});
-  }
-
-  void take_from(Transformer& transformer) {
-    const std::int64_t start = session.cache->length();
-    for (std::int64_t i = 0; i < rows; ++i) {
-      if (pooled.wants(start + i)) pooled.add(transformer.hidden(row + i, 1));
-    }
-    session.cache->set_length(start + rows);
-  }
+  std::int64_t rows = 0;
 };
 
 }  // namespace
@@ -43,25 +24,32 @@ void Engine::embed(std::span<const std::vector<TokenId>> texts, const EmbedOptio
   const Pooling asked = options.pooling == Pooling::none ? config().pooling : options.pooling;
   const Pooling pooling = asked == Pooling::none ? Pooling::last : asked;
   constexpr std::size_t together = 16;  // texts in a batch: each takes whole chunks of 64 positions of cache
-  Transformer& transformer = *parts_->transformer;
-  std::deque<TextInWork> work;  // of which a batch that is full leaves the last one unfinished
-  std::vector<BatchToken> batch;
+  std::deque<TextInWork> work;          // of which a batch that is full leaves the last one unfinished
   for (std::size_t next = 0; next < texts.size() || !work.empty();) {
     if (options.cancel != nullptr && *options.cancel) return;
-    batch.clear();
-    for (std::size_t i = 0; static_cast<std::int64_t>(batch.size()) < transformer.max_tokens(); ++i) {
+    std::int64_t room = max_batch();
+    std::vector<Piece> pieces;
+    for (std::size_t i = 0; room > 0; ++i) {
       if (i == work.size()) {
         if (next == texts.size() || i == together) break;
-        const auto tokens = static_cast<std::int64_t>(texts[next].size());
-        work.push_back({next++, tokens, new_session(), PooledText(pooling, tokens)});
+        const std::vector<TokenId>& ids = texts[next];
+        work.push_back({next++, ids, new_session(), PooledText(pooling, static_cast<std::int64_t>(ids.size()))});
       }
-      work[i].add_to(batch, texts[work[i].index], transformer.max_tokens());
+      TextInWork& text = work[i];
+      text.rows = std::min(room, static_cast<std::int64_t>(text.left.size()));
+      pieces.push_back({&text.session, text.left.first(static_cast<std::size_t>(text.rows))});
+      text.left = text.left.subspan(static_cast<std::size_t>(text.rows));
+      room -= text.rows;
     }
-    transformer.forward(batch);
-    for (TextInWork& text : work) text.take_from(transformer);
-    for (; !work.empty() && work.front().done(); work.pop_front()) {
+    forward(pieces);
+    std::int64_t row = 0;
+    for (TextInWork& text : work) {
+      for (std::int64_t i = text.session.cache->length() - text.rows; i < text.session.cache->length(); ++i, ++row) {
+        if (text.pooled.wants(i)) text.pooled.add(parts_->transformer->hidden(row, 1));
+      }
+    }
+    for (; !work.empty() && work.front().left.empty(); work.pop_front())
       sink(work.front().index, work.front().pooled.finish(options.normalise));
-    }
   }
 }
 

@@ -6,30 +6,13 @@
 #include <cmath>
 
 #include "common/error.h"
+#include "inference/token_score.h"
 #include "kernels/log_softmax.h"
 
 namespace bitnet {
 namespace {
 
 using Logits = std::span<const float>;
-
-// The softmax of one position's logits.
-class Prediction {
- public:
-  explicit Prediction(Logits logits)
-      : logits_(logits), log_sum_(log_sum_exp(logits.data(), static_cast<std::int64_t>(logits.size()))) {
-    if (!std::isfinite(log_sum_)) fail(ErrorKind::runtime, "model output is invalid: a logit is infinite or not a number");
-  }
-
-  Logits logits() const { return logits_; }
-  double log_sum() const { return log_sum_; }
-  double log_probability(TokenId id) const { return static_cast<double>(logits_[static_cast<std::size_t>(id)]) - log_sum_; }
-  TokenId top() const { return static_cast<TokenId>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin()); }
-
- private:
-  Logits logits_;
-  double log_sum_;
-};
 
 // A part of a text that goes through the layers behind its session; the logits behind ids[i] are used for i >= wanted.
 struct Stretch {

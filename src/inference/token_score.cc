@@ -10,20 +10,23 @@
 
 namespace bitnet {
 
+Prediction::Prediction(std::span<const float> logits)
+    : logits_(logits), log_sum_(log_sum_exp(logits.data(), static_cast<std::int64_t>(logits.size()))) {
+  if (!std::isfinite(log_sum_)) fail(ErrorKind::runtime, "model output is invalid: a logit is infinite or not a number");
+}
+
 TokenScore score_token(const LogitSet& logits, TokenId id, std::int64_t top) {
-  const std::span<const float> values = logits.values;
-  const double log_sum = log_sum_exp(values.data(), static_cast<std::int64_t>(values.size()));
-  if (!std::isfinite(log_sum)) fail(ErrorKind::runtime, "model output is invalid: a logit is infinite or not a number");
-  const auto score = [&](TokenId t) { return static_cast<double>(values[static_cast<std::size_t>(t)]) - log_sum; };
-  TokenScore result{id, score(id), {}};
-  std::vector<TokenId> order(values.size());
+  const Prediction prediction(logits.values);
+  TokenScore result{id, prediction.log_probability(id), {}};
+  if (top == 0) return result;
+  std::vector<TokenId> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto end = order.begin() + std::min<std::ptrdiff_t>(top, static_cast<std::ptrdiff_t>(order.size()));
   std::partial_sort(order.begin(), end, order.end(), [&](TokenId a, TokenId b) {
-    const float left = values[static_cast<std::size_t>(a)], right = values[static_cast<std::size_t>(b)];
+    const float left = logits.values[static_cast<std::size_t>(a)], right = logits.values[static_cast<std::size_t>(b)];
     return left != right ? left > right : a < b;
   });
-  for (auto t = order.begin(); t != end; ++t) result.top.emplace_back(*t, score(*t));
+  for (auto t = order.begin(); t != end; ++t) result.top.emplace_back(*t, prediction.log_probability(*t));
   return result;
 }
 

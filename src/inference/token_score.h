@@ -1,13 +1,31 @@
 // TokenScore: how probable the model found a token, and which ones it found most probable in its place.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "inference/logits.h"
 
 namespace bitnet {
+
+// The softmax of one position's logits, which are of all tokens and outlive it.
+class Prediction {
+ public:
+  // Throws Error{runtime} for logits that are not numbers.
+  explicit Prediction(std::span<const float> logits);
+
+  std::span<const float> logits() const { return logits_; }
+  double log_sum() const { return log_sum_; }
+  double log_probability(TokenId id) const { return static_cast<double>(logits_[static_cast<std::size_t>(id)]) - log_sum_; }
+  TokenId top() const { return static_cast<TokenId>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin()); }
+
+ private:
+  std::span<const float> logits_;
+  double log_sum_;
+};
 
 // Natural logarithms of the softmax of the logits as the model gives them: before bias, penalties and temperature.
 struct TokenScore {

@@ -2,6 +2,8 @@
 import json
 import random
 
+import tiny_model
+
 
 def requests(count, **extra):
     return [{"custom_id": f"r{i}", "method": "POST", "url": "/v1/completions",
@@ -74,3 +76,23 @@ def test_a_broken_file_costs_nothing(bitnet, models, tmp_path):
     source = write(tmp_path / "in.jsonl", requests(1))
     assert "line 1 is no answer of a batch" in bitnet.refusal(2, "batch", source, "-o", other, "-m", models / "tiny.gguf")
     assert other.read_text() == "mine\n"
+
+
+def test_lines_choose_among_several_models(bitnet, models, tmp_path):
+    other = tmp_path / "other.gguf"
+    tiny_model.write(other, seed=3)
+    entries = [entry for name in (None, "tiny", "b", "nobody", "b") for entry in requests(1, **({"model": name} if name else {}))]
+    for i, entry in enumerate(entries):
+        entry["custom_id"] = f"r{i}"
+    out = tmp_path / "out.jsonl"
+    flags = ["-m", models / "tiny.gguf", "-m", f"b={other}"]
+    assert bitnet("batch", write(tmp_path / "in.jsonl", entries), "-o", out, *flags).returncode == 1
+    answers = [a["response"] for a in read(out)]
+    assert [a["status_code"] for a in answers] == [200, 200, 200, 404, 200]
+    assert answers[3]["body"]["error"]["code"] == "model_not_found"
+    assert [a["body"]["model"] for a in answers if a["status_code"] == 200] == ["tiny", "tiny", "b", "b"]
+    texts = [a["body"]["choices"][0]["text"] for a in answers if a["status_code"] == 200]
+    assert texts[0] == texts[1] and texts[2] == texts[3]
+    for text, model in ((texts[0], models / "tiny.gguf"), (texts[2], other)):
+        expected = json.loads(bitnet.text("run", "-m", model, "-p", "text 0", "-n", 5, "--seed", 0, "--format", "json"))
+        assert text == expected["text"]

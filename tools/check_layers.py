@@ -31,7 +31,7 @@ LONG_FILES = {
 }
 
 SOURCE_FOLDERS = ["src", "tests", "benches", "tools", "scripts", "cmake", "examples", ".ci"]
-COMMENT_OF = {".cc": "//", ".h": "//", ".cu": "//", ".cuh": "//", ".py": "#", ".cmake": "#", ".sh": "#"}
+COMMENT_OF = {".cc": "//", ".h": "//", ".cu": "//", ".cuh": "//", ".py": "#", ".cmake": "#", ".sh": "#", ".js": "//"}
 KERNEL_SOURCES = {".cc", ".cu"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]*)"')
 FIRST_LINE = re.compile(r'^\s*(//+|#+|"""|r""")\s*(?P<text>.*)$')

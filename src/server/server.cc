@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "server/access.h"
+#include "server/page.h"
 #include "server/routes.h"
 
 namespace bitnet::server {
@@ -115,6 +116,7 @@ std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
   const std::string* given = request.header("x-request-id");
   request.answer_with.emplace_back(
       "X-Request-Id", given != nullptr && is_request_id(*given) ? *given : fmt::format("{}-{}", service.instance, ++requests));
+  request.answer_with.emplace_back("X-Content-Type-Options", "nosniff");
   const auto refuse = [&](ApiError error) {
     metrics.count_request("refused", error.status);
     return error_response(error, request.path);
@@ -122,6 +124,10 @@ std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
   if (!access.host_allowed(request))
     return refuse({403, "permission_error", "the Host header names another host; --allowed-host allows one"});
   if (auto answer = cross_site(request)) return answer;
+  if (auto file = page_answer(request)) {
+    metrics.count_request("page", file->status);
+    return file;
+  }
   bool other_method = false;
   const Route* route = find_route(request, other_method);
   if (route == nullptr && other_method)

@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from conftest import ROOT
 
 FINE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = b'{"prompt": "a", "max_tokens": 1}'
@@ -140,3 +141,19 @@ def test_slow_connections_do_not_slow_others(server):
     assert time.monotonic() - start < 10
     for connection in slow:
         connection.close()
+
+
+def test_the_page_needs_no_key_and_asks_nobody_else(start):
+    server = start("--api-key", "secret")
+    total = 0
+    for path in ["/", *(f"/page/{p.name}" for p in (ROOT / "src/server/page").iterdir() if p.name != "index.html")]:
+        status, headers, text = server.ask("GET", path)
+        assert status == 200, path
+        total += len(text)
+        assert headers["X-Content-Type-Options"] == "nosniff" and "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert server.ask("GET", path, headers={"If-None-Match": headers["ETag"]})[0::2] == (304, "")
+        assert server.ask("HEAD", path)[0::2] == (200, "")
+        assert not re.findall(r"""(?:src|href)=["'](?!/page/|#)|url\(|@import|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(""", text), path
+    assert total < 200_000
+    assert server.ask("GET", "/page/../server.cc")[0] == 404 and server.ask("POST", "/", {})[0] in (404, 405)

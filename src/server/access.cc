@@ -22,6 +22,13 @@ bool same(std::string_view a, std::string_view b) {
   return differing == 0;
 }
 
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Whatever the case of ASCII letters.
+bool equal_letters(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
+
 std::string_view without_port(std::string_view host) {
   if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
   return host.substr(0, host.find(':'));
@@ -29,9 +36,13 @@ std::string_view without_port(std::string_view host) {
 
 }  // namespace
 
-Access::Access(const std::vector<std::string>& keys, std::vector<std::string> origins, std::vector<std::string> hosts,
-               bool loopback)
-    : origins_(std::move(origins)), hosts_(std::move(hosts)), loopback_(loopback) {
+Access::Access(const std::vector<std::string>& keys, std::vector<std::string> origins, std::vector<std::string> hosts)
+    : origins_(std::move(origins)), hosts_(std::move(hosts)) {
+  set_keys(keys);
+}
+
+void Access::set_keys(const std::vector<std::string>& keys) {
+  digests_.clear();
   for (const std::string& key : keys) digests_.push_back(digest(key));
 }
 
@@ -42,11 +53,8 @@ bool Access::has_key(const HttpRequest& request) const {
   if (const std::string* header = request.header("authorization")) {
     static constexpr std::string_view scheme = "bearer ";
     const std::string_view value = *header;
-    const bool bearer =
-        value.size() > scheme.size() && std::equal(scheme.begin(), scheme.end(), value.begin(), [](char a, char b) {
-          return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-        });
-    if (bearer) key = value.substr(scheme.size());
+    if (value.size() > scheme.size() && equal_letters(value.substr(0, scheme.size()), scheme))
+      key = value.substr(scheme.size());
   }
   const std::string asked = digest(key);
   bool found = false;
@@ -59,7 +67,7 @@ bool Access::host_allowed(const HttpRequest& request) const {
   const std::string* header = request.header("host");
   const std::string_view host = header == nullptr ? "" : without_port(*header);
   static constexpr std::string_view own[] = {"localhost", "127.0.0.1", "[::1]", ""};
-  const auto is = [&](std::string_view name) { return name == host || name == "*"; };
+  const auto is = [&](std::string_view name) { return equal_letters(name, host) || name == "*"; };
   return std::any_of(std::begin(own), std::end(own), is) || std::any_of(hosts_.begin(), hosts_.end(), is);
 }
 

@@ -11,9 +11,13 @@ namespace bitnet::server {
 
 class Access {
  public:
-  // `loopback`: it listens on this machine alone; then only the names of this machine and `hosts` are taken for it, so that a
-  // page cannot reach it under a name that was pointed here (DNS rebinding).
-  Access(const std::vector<std::string>& keys, std::vector<std::string> origins, std::vector<std::string> hosts, bool loopback);
+  Access(const std::vector<std::string>& keys, std::vector<std::string> origins, std::vector<std::string> hosts);
+
+  // Instead of those before; none: everybody may ask.
+  void set_keys(const std::vector<std::string>& keys);
+  // The server listens on this machine alone: only the names of this machine and `hosts` are taken for it, so that a page
+  // cannot reach it under a name that was pointed here (DNS rebinding). True until told otherwise.
+  void set_loopback(bool loopback) { loopback_ = loopback; }
 
   // As "Authorization: Bearer KEY" or "x-api-key: KEY". Takes the same time for every wrong key.
   bool has_key(const HttpRequest& request) const;
@@ -24,7 +28,7 @@ class Access {
  private:
   std::vector<std::string> digests_;  // SHA-256 of the keys, in hexadecimal digits
   std::vector<std::string> origins_, hosts_;
-  bool loopback_;
+  bool loopback_ = true;
 };
 
 }  // namespace bitnet::server

@@ -1,6 +1,7 @@
 // The loop between a job's events and a client, and what becomes of whole answers.
 #include "server/answer_stream.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
@@ -52,6 +53,7 @@ class AnswerStream {
       return out;
     }
     if (first_) {
+      exchange_.record().first_token_seconds = since_start_.seconds();
       service_.metrics.add_first_token(since_start_.seconds());
     } else {
       service_.metrics.add_between_tokens(since_piece_.seconds());
@@ -87,6 +89,19 @@ class AnswerStream {
   bool first_ = true;
 };
 
+// For the log and the metrics, when an answer is over.
+void record(const CompletionJob& job, Metrics& metrics, HttpRecord& record) {
+  const Usage usage = job.usage();
+  record.model = job.model().name();
+  record.prompt_tokens = usage.prompt_tokens, record.cached_tokens = usage.cached_tokens;
+  record.generated_tokens = usage.completion_tokens;
+  for (const Timings& timings : job.timings()) {
+    if (timings.first_token_seconds <= 0) continue;
+    metrics.add_queue_wait(std::max(0.0, timings.first_token_seconds - timings.prompt_seconds));
+    if (record.first_token_seconds <= 0) record.first_token_seconds = timings.first_token_seconds;
+  }
+}
+
 AnswerContext context_of(Service& service, const CompletionJob& job) {
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
   return {job, fmt::format("{}{:08x}", service.instance, ++service.answers), now.count()};
@@ -115,7 +130,10 @@ asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadReque
   job->start(std::move(asks.model), SchedulerClock::now() + service.options.request_time);
   const std::unique_ptr<AnswerWriter> writer = make(context_of(service, *job));
   // However this ends, what still runs for it ends, too.
-  const std::shared_ptr<void> ending(nullptr, [job](void*) { job->cancel(); });
+  const std::shared_ptr<void> ending(nullptr, [job, &service, &exchange](void*) {
+    job->cancel();
+    record(*job, service.metrics, exchange.record());
+  });
   const auto gone = std::make_shared<bool>(false);
   exchange.watch([job, bell, gone] { *gone = true, job->cancel(), bell->ring(); });
   if (stream) {

@@ -158,4 +158,13 @@ Usage CompletionJob::usage() const {
   return usage;
 }
 
+std::vector<Timings> CompletionJob::timings() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Timings> timings;
+  for (const auto& result : results_) {
+    if (result) timings.push_back(result->timings);
+  }
+  return timings;
+}
+
 }  // namespace bitnet::server

@@ -56,6 +56,7 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   // Once all ended. Throws ApiError{500} when one of them failed.
   std::vector<Answer> answers() const;
   Usage usage() const;
+  std::vector<Timings> timings() const;  // of the sequences that ended
   // Of the answer at this place, once it has ended; of the first sequence where several compete.
   const GenerateResult& result(std::int64_t index) const;
 

@@ -1,48 +1,43 @@
 // One request being answered, and what all connections of a server share; for http_server.cc alone.
 #pragma once
 
-#include <sys/socket.h>
+#include <fmt/format.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/http.hpp>
 
 #include "server/http_server.h"
+#include "server/transport.h"
 
 namespace bitnet::server {
 namespace http_detail {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
-using asio::use_awaitable;
-using boost::system::error_code;
-using Socket = asio::generic::stream_protocol::socket;
-using Stream = beast::basic_stream<asio::generic::stream_protocol>;
 
 }  // namespace http_detail
 
 struct HttpServer::State {
-  State(boost::asio::io_context& io, const HttpLimits& bounds, HttpGate g, HttpHandler h, HttpRefusal r)
-      : context(io), limits(bounds), gate(std::move(g)), handler(std::move(h)), refusal(std::move(r)) {}
+  State(boost::asio::io_context& io, const HttpLimits& bounds, HttpGate g, HttpHandler h, HttpRefusal r, HttpObserver o)
+      : context(io), limits(bounds), gate(std::move(g)), handler(std::move(h)), refusal(std::move(r)), observer(std::move(o)) {}
 
   boost::asio::io_context& context;
   HttpLimits limits;
   HttpGate gate;
   HttpHandler handler;
   HttpRefusal refusal;
-  std::unique_ptr<boost::asio::ip::tcp::acceptor> tcp;
-  std::unique_ptr<boost::asio::local::stream_protocol::acceptor> local;
-  std::string unix_path;
+  HttpObserver observer;
+  std::shared_ptr<boost::asio::ssl::context> tls;  // of connections to come over TCP; null: in the clear
+  std::vector<std::unique_ptr<boost::asio::ip::tcp::acceptor>> tcp;
+  std::vector<std::unique_ptr<boost::asio::local::stream_protocol::acceptor>> local;
+  std::string unix_path;  // of a socket file that this server made
   bool closing = false;
   std::int64_t connections = 0;
+  std::int64_t busy = 0;  // connections with a request that was read and is not yet answered to the end
   std::map<std::string, std::int64_t> by_address;
-  std::vector<http_detail::Stream*> idle;  // between two requests: closed at once when the server closes
 };
 
 namespace http_detail {
@@ -51,16 +46,18 @@ using State = HttpServer::State;
 
 class Exchange final : public HttpExchange {
  public:
-  Exchange(Stream& stream, State& state, HttpRequest request, unsigned version, bool keep_alive)
+  Exchange(Transport& stream, State& state, HttpRequest request, unsigned version, bool keep_alive)
       : stream_(stream), state_(state), request_(std::move(request)), version_(version), keep_alive_(keep_alive) {}
 
   const HttpRequest& request() const override { return request_; }
   asio::any_io_executor executor() override { return stream_.get_executor(); }
   bool began() const override { return began_; }
+  HttpRecord& record() override { return record_; }
   bool keep_alive() const { return keep_alive_ && !state_.closing; }
 
   asio::awaitable<void> respond(HttpResponse response) override {
     began_ = true;
+    record_.status = response.status;
     http::response<http::string_body> message = head<http::string_body>(response);
     message.body() = std::move(response.body);
     message.prepare_payload();
@@ -77,6 +74,7 @@ class Exchange final : public HttpExchange {
 
   asio::awaitable<void> begin(HttpResponse response) override {
     began_ = true;
+    record_.status = response.status;
     chunked_ = version_ >= 11;
     if (!chunked_) keep_alive_ = false;  // the end of an HTTP/1.0 stream is the end of its connection
     http::response<http::empty_body> message = head<http::empty_body>(response);
@@ -89,11 +87,9 @@ class Exchange final : public HttpExchange {
   asio::awaitable<void> write(std::string piece) override {
     if (piece.empty()) co_return;
     stream_.expires_after(state_.limits.write_time);
-    if (chunked_) {
-      co_await asio::async_write(stream_, http::make_chunk(asio::buffer(piece)), use_awaitable);
-    } else {
-      co_await asio::async_write(stream_, asio::buffer(piece), use_awaitable);
-    }
+    // One buffer, and so one record of TLS.
+    if (chunked_) piece = fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
+    co_await asio::async_write(stream_, asio::buffer(piece), use_awaitable);
   }
 
   asio::awaitable<void> end() override {
@@ -103,19 +99,17 @@ class Exchange final : public HttpExchange {
     co_await asio::async_write(stream_, http::make_chunk_last(), use_awaitable);
   }
 
-  ~Exchange() override { stop_watching(); }
+  ~Exchange() override {
+    stop_watching();
+    state_.observer(request_, record_);
+  }
 
   void watch(std::function<void()> gone) override {
     watch_ = std::make_shared<Watch>();
-    const int socket = stream_.socket().native_handle();
     stream_.socket().async_wait(
         Socket::wait_read,
-        asio::bind_cancellation_slot(watch_->signal.slot(), [watch = watch_, socket, gone = std::move(gone)](error_code error) {
-          if (error || !watch->on) return;
-          // Readable: either it closed, or it sent the next request already.
-          char byte;
-          const auto got = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-          if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) gone();
+        asio::bind_cancellation_slot(watch_->signal.slot(), [this, watch = watch_, gone = std::move(gone)](error_code error) {
+          if (!error && watch->on && stream_.client_left()) gone();
         }));
   }
 
@@ -138,10 +132,11 @@ class Exchange final : public HttpExchange {
     return message;
   }
 
-  Stream& stream_;
+  Transport& stream_;
   State& state_;
   HttpRequest request_;
   unsigned version_;
+  HttpRecord record_;
   bool keep_alive_, began_ = false, chunked_ = false;
   struct Watch {
     asio::cancellation_signal signal;

@@ -97,11 +97,13 @@ asio::awaitable<void> apply_template(Service& service, HttpExchange& exchange) {
   });
 }
 
-asio::awaitable<void> health(Service& service, HttpExchange& exchange) {
-  const Json body = {{"status", service.draining ? "draining" : "ok"}};
+// The process lives, whatever it does.
+asio::awaitable<void> live(Service&, HttpExchange& exchange) {
+  const Json body = {{"status", "ok"}};
   co_await exchange.respond(json_response(200, body));
 }
 
+// It takes requests.
 asio::awaitable<void> ready(Service& service, HttpExchange& exchange) {
   if (service.draining) throw ApiError(503, "unavailable_error", "the server is shutting down", "draining");
   const Json body = {{"status", "ok"}};
@@ -109,7 +111,8 @@ asio::awaitable<void> ready(Service& service, HttpExchange& exchange) {
 }
 
 asio::awaitable<void> metrics(Service& service, HttpExchange& exchange) {
-  const std::string text = service.metrics.text(service.models.list(), service.connections);
+  const std::string text =
+      service.metrics.text(service.models.list(), service.connections, service.options.limits, service.options.metrics_names);
   HttpResponse response{200, "text/plain; version=0.0.4; charset=utf-8", text};
   co_await exchange.respond(std::move(response));
 }

@@ -1,7 +1,6 @@
 // Metrics: what the server counts and measures, written in Prometheus' text format.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "inference/model_set.h"
+#include "server/http_server.h"
 
 namespace bitnet::server {
 
@@ -17,7 +17,8 @@ class Histogram {
  public:
   explicit Histogram(std::vector<double> bounds) : bounds_(std::move(bounds)), counts_(bounds_.size() + 1) {}
   void add(double value);
-  void write(std::string& out, const std::string& name, const std::string& help) const;
+  // `labels`: as in braces, "" or "a=\"b\"".
+  void write(std::string& out, const std::string& name, const std::string& help, const std::string& labels = {}) const;
 
  private:
   std::vector<double> bounds_;
@@ -25,20 +26,33 @@ class Histogram {
   double sum_ = 0;
 };
 
+// Under whose names the same numbers are given once more, for what scrapes these servers.
+struct MetricsNames {
+  bool vllm = false, llamacpp = false;
+};
+
 // All members are safe from any thread.
 class Metrics {
  public:
+  // An answered request, by its endpoint, and why it was turned away if it was.
   void count_request(const std::string& route, int status);
   void add_first_token(double seconds);     // from the request's arrival
   void add_between_tokens(double seconds);  // of one stream
-  // What schedulers count is given as the sum over all models.
-  std::string text(const std::vector<ModelStatus>& models, std::int64_t connections) const;
+  void add_queue_wait(double seconds);      // of one sequence, until its prompt was begun
+  void add_generation(double seconds);      // a request that generated, from its arrival to its end
+
+  // What schedulers count is given as the sum over all models; under others' names by model.
+  std::string text(const std::vector<ModelStatus>& models, std::int64_t connections, const HttpLimits& limits,
+                   const MetricsNames& names) const;
 
  private:
+  void write_own(std::string& out, const SchedulerStatus& sum, std::int64_t connections, const HttpLimits& limits) const;
+  void write_vllm(std::string& out, const std::vector<ModelStatus>& models) const;
+
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, std::uint64_t> requests_;
   static std::vector<double> seconds() { return {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120}; }
-  Histogram first_token_{seconds()}, between_tokens_{seconds()};
+  Histogram first_token_{seconds()}, between_tokens_{seconds()}, queue_wait_{seconds()}, generation_{seconds()};
 };
 
 }  // namespace bitnet::server

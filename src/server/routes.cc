@@ -50,9 +50,9 @@ constexpr auto table = std::to_array<Route>({
     {"POST", "/apply-template", apply_template, false},
     {"GET", "/props", props, false},
     {"GET", "/metrics", metrics, false},
-    {"GET", "/health", health, true},
-    {"GET", "/v1/health", health, true},
-    {"GET", "/healthz", health, true},
+    {"GET", "/health", ready, true},
+    {"GET", "/v1/health", ready, true},
+    {"GET", "/healthz", live, true},
     {"GET", "/readyz", ready, true},
 });
 

@@ -75,7 +75,7 @@ boost::asio::awaitable<void> tokenize(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> detokenize(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> tokenizer_info(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> apply_template(Service& service, HttpExchange& exchange);
-boost::asio::awaitable<void> health(Service& service, HttpExchange& exchange);
+boost::asio::awaitable<void> live(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> ready(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> metrics(Service& service, HttpExchange& exchange);
 boost::asio::awaitable<void> props(Service& service, HttpExchange& exchange);

@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,19 +15,16 @@
 
 #include "common/log.h"
 #include "server/access.h"
+#include "server/access_log.h"
 #include "server/page.h"
 #include "server/routes.h"
+#include "server/service_manager.h"
 
 namespace bitnet::server {
 namespace {
 
 namespace asio = boost::asio;
 using asio::use_awaitable;
-
-bool is_loopback(const HttpAddress& address) {
-  return address.unix_path.empty() &&
-         (address.host == "localhost" || address.host == "::1" || address.host.starts_with("127."));
-}
 
 std::string random_name() {
   std::random_device random;
@@ -64,21 +62,26 @@ struct Server::Parts {
   Parts(ModelSet& m, ServerOptions o)
       : options(std::move(o)),
         models(m),
-        access(options.api_keys, options.cors_origins, options.allowed_hosts, is_loopback(options.address)),
+        access(options.api_keys, options.cors_origins, options.allowed_hosts),
         service{m, options, metrics, context, reading, random_name()},
         http(
             context, options.limits, [this](HttpRequest& request) { return gate(request); },
             [this](HttpExchange& exchange) { return handle(exchange); },
-            [](int status, const std::string& message) {
+            [this](HttpRequest& request, int status, const std::string& message) {
+              name_request(request);
               return error_response({status, status == 503 ? "unavailable_error" : "invalid_request_error", message});
-            }) {}
+            },
+            [this](const HttpRequest& request, const HttpRecord& record) { observe(request, record); }) {}
 
+  void name_request(HttpRequest& request);
   std::optional<HttpResponse> gate(HttpRequest& request);
   std::optional<HttpResponse> cross_site(HttpRequest& request);
   asio::awaitable<void> handle(HttpExchange& exchange);
+  void observe(const HttpRequest& request, const HttpRecord& record);
   asio::awaitable<void> drain();
   asio::awaitable<void> wait_for_signals();
   void stop();
+  void reload();
 
   ServerOptions options;
   ModelSet& models;
@@ -88,7 +91,7 @@ struct Server::Parts {
   asio::io_context context{1};
   Service service;
   HttpServer http;
-  bool finished_all = true, impatient = false;
+  bool finished_all = true, impatient = false, at_terminal = ::isatty(STDERR_FILENO) == 1;
   std::uint64_t requests = 0;
 };
 
@@ -112,20 +115,22 @@ std::optional<HttpResponse> Server::Parts::cross_site(HttpRequest& request) {
                        {"Access-Control-Max-Age", "600"}}};
 }
 
-std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
+// Headers of every answer.
+void Server::Parts::name_request(HttpRequest& request) {
   const std::string* given = request.header("x-request-id");
   request.answer_with.emplace_back(
       "X-Request-Id", given != nullptr && is_request_id(*given) ? *given : fmt::format("{}-{}", service.instance, ++requests));
   request.answer_with.emplace_back("X-Content-Type-Options", "nosniff");
-  const auto refuse = [&](ApiError error) {
-    metrics.count_request("refused", error.status);
-    return error_response(error, request.path);
-  };
+}
+
+std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
+  name_request(request);
+  const auto refuse = [&](const ApiError& error) { return error_response(error, request.path); };
   if (!access.host_allowed(request))
     return refuse({403, "permission_error", "the Host header names another host; --allowed-host allows one"});
   if (auto answer = cross_site(request)) return answer;
   if (auto file = page_answer(request)) {
-    metrics.count_request("page", file->status);
+    request.route = "page";
     return file;
   }
   bool other_method = false;
@@ -135,6 +140,7 @@ std::optional<HttpResponse> Server::Parts::gate(HttpRequest& request) {
         {405, "invalid_request_error", fmt::format("{} does not take {}", printable(request.path), printable(request.method))});
   if (route == nullptr)
     return refuse({404, "not_found_error", fmt::format("there is nothing at {}", printable(request.path)), "not_found"});
+  request.route = route->path;
   if (!route->is_public && !access.has_key(request)) {
     HttpResponse answer = refuse({401, "authentication_error", "the API key is missing or wrong", "invalid_api_key"});
     answer.headers.emplace_back("WWW-Authenticate", "Bearer");
@@ -164,19 +170,26 @@ asio::awaitable<void> Server::Parts::handle(HttpExchange& exchange) {
   } catch (const Error& error) {
     failed = api_error(error);
   } catch (const boost::system::system_error&) {
-    metrics.count_request(route->path, 499);
+    exchange.record().status = 499;  // the client left; known from nginx's logs
     throw;
   } catch (const std::bad_alloc&) {
     failed = ApiError(503, "unavailable_error", "there is not enough memory for this request");
   } catch (const std::exception& error) {
     failed = ApiError(500, "server_error", "internal error: " + printable(error.what(), 256));
   }
-  metrics.count_request(route->path, failed ? failed->status : 200);
   if (!failed) co_return;
+  exchange.record().status = failed->status;
   if (failed->status >= 500) log(LogLevel::warning, "{}: {}", route->path, failed->message);
   // A stream that broke off can only end.
   if (exchange.began()) throw boost::system::system_error(asio::error::connection_aborted);
   co_await exchange.respond(error_response(*failed, exchange.request().path));
+}
+
+void Server::Parts::observe(const HttpRequest& request, const HttpRecord& record) {
+  metrics.count_request(request.route.empty() ? "refused" : request.route, record.status);
+  if (record.generated_tokens > 0)
+    metrics.add_generation(std::chrono::duration<double>(std::chrono::steady_clock::now() - request.arrived).count());
+  if (options.log) log_exchange(*options.log, request, record);
 }
 
 void Server::Parts::stop() {
@@ -186,6 +199,7 @@ void Server::Parts::stop() {
     return;
   }
   service.draining = true;
+  tell_service_manager("STOPPING=1");
   http.close();
   models.stop(true);
   asio::co_spawn(context, drain(), asio::detached);
@@ -194,7 +208,7 @@ void Server::Parts::stop() {
 asio::awaitable<void> Server::Parts::drain() {
   asio::steady_timer timer(context);
   const auto end = std::chrono::steady_clock::now() + options.drain_time;
-  const auto still = [&] { return !models.stopped() || http.connections() > 0; };
+  const auto still = [&] { return !models.stopped() || http.busy() > 0; };
   while (still() && !impatient && std::chrono::steady_clock::now() < end) {
     timer.expires_after(std::chrono::milliseconds(10));
     co_await timer.async_wait(use_awaitable);
@@ -211,21 +225,52 @@ asio::awaitable<void> Server::Parts::drain() {
 }
 
 asio::awaitable<void> Server::Parts::wait_for_signals() {
-  asio::signal_set signals(context, SIGINT, SIGTERM);
+  asio::signal_set signals(context, SIGINT, SIGTERM, SIGHUP);
   while (true) {
-    co_await signals.async_wait(use_awaitable);
-    stop();
+    const int signal = co_await signals.async_wait(use_awaitable);
+    // The terminal that it was started from has gone, and nobody else would end it.
+    const bool orphaned = signal == SIGHUP && at_terminal && ::isatty(STDERR_FILENO) != 1;
+    if (signal != SIGHUP || orphaned) {
+      stop();
+    } else if (!service.draining) {
+      tell_service_manager_of_reload();
+      reload();
+      tell_service_manager("READY=1");
+    }
+  }
+}
+
+// All of it or nothing.
+void Server::Parts::reload() {
+  try {
+    const auto tls = options.tls.given() ? open_tls(options.tls) : nullptr;
+    if (options.reload) {
+      const ReloadedOptions fresh = options.reload();
+      access.set_keys(fresh.api_keys);
+      if (options.log) options.log->set_level(fresh.log_level);
+    }
+    if (tls != nullptr) http.use_tls(tls);
+    log(LogLevel::info, "read keys, certificate and log level anew");
+  } catch (const Error& error) {
+    log(LogLevel::error, "everything stays as it was: {}", error.what());
   }
 }
 
 Server::Server(ModelSet& models, ServerOptions options) : parts_(std::make_unique<Parts>(models, std::move(options))) {}
 Server::~Server() = default;
 
-std::string Server::listen() { return parts_->http.listen(parts_->options.address); }
+std::string Server::listen() {
+  Parts& parts = *parts_;
+  if (parts.options.tls.given()) parts.http.use_tls(open_tls(parts.options.tls));
+  std::string addresses = parts.http.listen(parts.options.address);
+  parts.access.set_loopback(parts.http.only_loopback());
+  return addresses;
+}
 
 bool Server::run() {
   Parts& parts = *parts_;
   asio::co_spawn(parts.context, parts.wait_for_signals(), asio::detached);
+  asio::post(parts.context, [] { tell_service_manager("READY=1"); });
   parts.context.run();
   parts.models.stop(false);
   parts.reading.join();

@@ -9,12 +9,27 @@
 
 #include "inference/model_set.h"
 #include "server/http_server.h"
+#include "server/log_writer.h"
+#include "server/metrics.h"
+#include "server/tls.h"
 
 namespace bitnet::server {
+
+// What may change while the server runs.
+struct ReloadedOptions {
+  std::vector<std::string> api_keys;
+  LogLevel log_level = LogLevel::info;
+};
 
 struct ServerOptions {
   HttpAddress address;
   HttpLimits limits;
+  TlsFiles tls;                    // none given: in the clear
+  std::shared_ptr<LogWriter> log;  // null: requests are not logged
+  MetricsNames metrics_names;
+  // Called at SIGHUP, on the server's thread; what it throws is logged, and everything stays as it was. TLS files are read
+  // anew, too. Null: only these.
+  std::function<ReloadedOptions()> reload;
   bool manage_models = false;              // clients may load and unload models by name
   bool allow_pull = false;                 // clients may download models into the cache, and delete them there
   std::vector<std::string> api_keys;       // none: everybody may ask
@@ -32,10 +47,11 @@ class Server {
   Server(ModelSet& models, ServerOptions options);
   ~Server();
 
-  // Binds; gives the address as text. Throws Error{io}.
+  // Binds; gives the addresses as text. Throws Error{io}, Error{usage} for TLS files.
   std::string listen();
 
-  // Serves until stop(). Returns true when all running requests were finished, false when the drain time ran out.
+  // Serves until stop(), SIGINT or SIGTERM; tells the service manager when it is ready and when it stops. Returns true when all
+  // running requests were finished, false when the drain time ran out.
   bool run();
 
   // From any thread or from a signal handler's watcher: refuses new requests and lets the running ones end; a second call ends

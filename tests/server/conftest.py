@@ -26,7 +26,7 @@ class Server:
         self.process = subprocess.Popen([PROGRAM, "serve", "-m", model, "--port", "0", "-t", "2", *map(str, flags)],
                                         stderr=subprocess.PIPE, env=environment, cwd=home)
         line = self.process.stderr.readline().decode()
-        found = re.search(r"on (.*):(\d+)$", line.strip())
+        found = re.search(r" on (\S+):(\d+)\b", line)
         assert found, line
         self.port = int(found[2])
 

@@ -1,4 +1,4 @@
-// Reads /proc/self.
+// What /proc/self tells, as samples.
 #include "server/process_metrics.h"
 
 #include <fmt/format.h>

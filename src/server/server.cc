@@ -247,10 +247,10 @@ void Server::Parts::reload() {
     if (options.reload) {
       const ReloadedOptions fresh = options.reload();
       access.set_keys(fresh.api_keys);
+      log(LogLevel::info, "read keys, certificate and log level anew");
       if (options.log) options.log->set_level(fresh.log_level);
     }
     if (tls != nullptr) http.use_tls(tls);
-    log(LogLevel::info, "read keys, certificate and log level anew");
   } catch (const Error& error) {
     log(LogLevel::error, "everything stays as it was: {}", error.what());
   }

@@ -33,8 +33,10 @@ class AnswerStream {
     co_await exchange_.write(writer_.begin());
     while (!job_.done()) {
       std::string out;
-      while (auto next = job_.take()) out += take(*next);
-      if (!out.empty()) {
+      bool took = false;
+      for (; auto next = job_.take(); took = true) out += take(*next);
+      // Nothing rings again for what was taken, though a writer may have had nothing to say of it.
+      if (took) {
         co_await exchange_.write(std::move(out));
       } else if (!co_await bell.wait(service_.options.heartbeat)) {
         co_await exchange_.write(writer_.heartbeat());

@@ -68,6 +68,13 @@ def test_nothing_is_generated_without_a_prompt(server):
         assert len(lines(server, path, model="tiny", **fields)) == 1
 
 
+def test_streams_end_at_once(server):
+    """A last event of which nothing is written must not be waited behind: the heartbeat is 15 s."""
+    for i in range(60):
+        status, _, _ = server.ask("POST", "/api/chat", {"messages": ASK, "options": {"num_predict": i % 3}}, timeout=10)
+        assert status == 200
+
+
 def test_formats_are_kept(server):
     schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 9}}, "required": ["n"], "additionalProperties": False}
     answer = server.post("/api/chat", messages=ASK, format=schema, stream=False, options={"seed": 3, "num_predict": 200})

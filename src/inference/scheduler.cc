@@ -86,7 +86,9 @@ bool Scheduler::step() {
   run_calls();
   take_news();
   if (end_what_must()) settle();
+  const std::size_t before = running_.size();
   admit();
+  if (running_.size() != before) publish_places();
   const std::vector<Part> parts = make_room(choose());
   if (may_draft(parts)) {
     run_alone(*parts.front().sequence);
@@ -243,6 +245,12 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, const Error* err
 void Scheduler::remember(const Sequence& sequence) {
   if (!options_.prefix_cache || sequence.session.cache == nullptr) return;
   known_.insert(sequence.request.tenant, sequence.session.ids, sequence.session.cache->pages());
+}
+
+// Who sees a sequence's first token sees it among the running ones, too.
+void Scheduler::publish_places() {
+  const std::lock_guard lock(mutex_);
+  status_.running = static_cast<std::int64_t>(running_.size()), status_.waiting = static_cast<std::int64_t>(waiting_.size());
 }
 
 void Scheduler::settle() {

@@ -124,6 +124,7 @@ class Scheduler {
   void take(Sequence& sequence, std::size_t position, const LogitSet& logits);
   void remember(const Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, const Error* error = nullptr);
+  void publish_places();
   void settle();  // moves what ended out and what gave way to the queue; publishes the status
   double seconds(const Work& work) const;
   static void insert(Sequences& sequences, std::unique_ptr<Sequence> sequence);

@@ -112,7 +112,7 @@ def test_inspect_reports_a_split_file(bitnet, tmp_path):
     assert "2 files" in bitnet.text("inspect", "m-00001-of-00002.gguf")
     assert "give the first of the 2 parts, m-00001-of-00002.gguf" in bitnet.refusal(4, "inspect", "m-00002-of-00002.gguf")
     (tmp_path / "m-00002-of-00002.gguf").unlink()
-    assert "m-00002-of-00002.gguf: cannot open" in bitnet.refusal(3, "inspect", "m-00001-of-00002.gguf")
+    assert "m-00002-of-00002.gguf is missing" in bitnet.refusal(4, "inspect", "m-00001-of-00002.gguf")
 
 
 def test_what_is_wrong_is_said_at_once(bitnet, copy, tmp_path):

@@ -6,6 +6,7 @@ namespace bitnet::avx512 {
 namespace {
 
 constexpr std::int64_t bytes_ahead = 2048;
+constexpr std::int64_t block_rows = 32;  // stay in the second cache while four inputs after four, which stay in the first, pass
 
 // 32 columns.
 __m512i widened(const std::int8_t* p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
@@ -25,39 +26,52 @@ std::int32_t scan_row(const std::int8_t* row, std::int64_t cols, const std::int1
   return sum_of512(_mm512_add_epi32(even, odd));
 }
 
+// Written as instructions because GCC 12 given intrinsics keeps sums in memory; as intrinsics where they are emulated.
+void add_to_two(__m512i& sum0, __m512i& sum1, __m512i row0, __m512i row1, __m512i x) {
+#ifdef __AVX512VNNI__
+  asm volatile("vpdpwssd %[x], %[row0], %[sum0]\n\tvpdpwssd %[x], %[row1], %[sum1]"
+               : [sum0] "+v"(sum0), [sum1] "+v"(sum1)
+               : [row0] "v"(row0), [row1] "v"(row1), [x] "v"(x));
+#else
+  sum0 = _mm512_dpwssd_epi32(sum0, row0, x), sum1 = _mm512_dpwssd_epi32(sum1, row1, x);
+#endif
+}
+
 // Two rows by four inputs: rows are widened once for all inputs, inputs are loaded once for both rows.
 void scan_two_by_four(const std::int8_t* row0, const std::int8_t* row1, std::int64_t cols, const std::int16_t* x,
-                      std::int32_t* y, std::int64_t y_stride) {
+                      std::int32_t (&out)[2][4]) {
   const __m512i zero = _mm512_setzero_si512();
   __m512i sums0[4] = {zero, zero, zero, zero}, sums1[4] = {zero, zero, zero, zero};
   for (std::int64_t c = 0; c < cols; c += 32) {
     prefetch(row0 + c + bytes_ahead), prefetch(row1 + c + bytes_ahead);
     const __m512i wide0 = widened(row0 + c), wide1 = widened(row1 + c);
     for (int i = 0; i < 4; ++i) {
-      const __m512i input = load512(x + i * cols + c);
-      sums0[i] = _mm512_dpwssd_epi32(sums0[i], wide0, input);
-      sums1[i] = _mm512_dpwssd_epi32(sums1[i], wide1, input);
+      add_to_two(sums0[i], sums1[i], wide0, wide1, load512(x + i * cols + c));
     }
   }
-  std::int32_t four[2][4];
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(four[0]), sums_of_four(sums0[0], sums0[1], sums0[2], sums0[3]));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(four[1]), sums_of_four(sums1[0], sums1[1], sums1[2], sums1[3]));
-  for (int i = 0; i < 4; ++i) y[i * y_stride] = four[0][i], y[i * y_stride + 1] = four[1][i];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out[0]), sums_of_four(sums0[0], sums0[1], sums0[2], sums0[3]));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out[1]), sums_of_four(sums1[0], sums1[1], sums1[2], sums1[3]));
 }
 
 }  // namespace
 
 void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
                std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
-  for (std::int64_t r = begin; r < end; r += 2) {
-    const bool two = end - r >= 2;
-    const std::int8_t* row = rows + r * cols;
-    std::int32_t* out = y + r - begin;
+  for (std::int64_t first = begin; first < end; first += block_rows) {
+    const std::int64_t last = first + block_rows < end ? first + block_rows : end;
     std::int64_t i = 0;
-    for (; two && i + 4 <= inputs; i += 4) scan_two_by_four(row, row + cols, cols, x + i * cols, out + i * y_stride, y_stride);
+    for (; i + 4 <= inputs; i += 4) {
+      for (std::int64_t r = first; r < last; r += 2) {
+        const std::int64_t next = r + 1 < last ? r + 1 : r;  // the last row twice, where it stands alone
+        std::int32_t sums[2][4];
+        scan_two_by_four(rows + r * cols, rows + next * cols, cols, x + i * cols, sums);
+        for (int k = 0; k < 4; ++k) {
+          y[(i + k) * y_stride + r - begin] = sums[0][k], y[(i + k) * y_stride + next - begin] = sums[1][k];
+        }
+      }
+    }
     for (; i < inputs; ++i) {
-      out[i * y_stride] = scan_row(row, cols, x + i * cols);
-      if (two) out[i * y_stride + 1] = scan_row(row + cols, cols, x + i * cols);
+      for (std::int64_t r = first; r < last; ++r) y[i * y_stride + r - begin] = scan_row(rows + r * cols, cols, x + i * cols);
     }
   }
 }

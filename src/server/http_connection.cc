@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 
 #include "common/error.h"
 
@@ -37,6 +38,11 @@ int status_of(const error_code& error, bool in_body) {
   return error.category() == http::make_error_code(http::error::bad_method).category() ? 400 : (in_body ? 400 : 0);
 }
 
+std::string reason(const error_code& error, const char* what) {
+  if (error == beast::error::timeout) return fmt::format("the {} did not come in time", what);
+  return fmt::format("the {} cannot be read: {}", what, error.message());
+}
+
 // Holds a counter up by one.
 class Counted {
  public:
@@ -48,6 +54,29 @@ class Counted {
  private:
   std::int64_t& counter_;
 };
+
+// Ends what is being read when the time is over. Unlike the stream's own limit it leaves the socket open, so that the client
+// can still be told.
+class Deadline {
+ public:
+  Deadline(Transport& stream, std::chrono::seconds time) : timer_(stream.get_executor(), time) {
+    stream.expires_never();
+    timer_.async_wait([passed = passed_, &stream](error_code error) {
+      if (!error && !*passed) *passed = true, stream.cancel();
+    });
+  }
+  ~Deadline() { timer_.cancel(), *passed_ = true; }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+
+  bool passed() const { return *passed_; }
+
+ private:
+  asio::steady_timer timer_;
+  std::shared_ptr<bool> passed_ = std::make_shared<bool>(false);
+};
+
+bool is_number(const std::string& text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos; }
 
 }  // namespace
 
@@ -95,11 +124,14 @@ asio::awaitable<bool> Connection::serve_one(bool last) {
   parser.body_limit(state_->limits.body_bytes);
   if (!co_await wait_for_request()) co_return false;
   error_code error;
-  stream_.expires_after(state_->limits.header_time);
-  co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(use_awaitable, error));
+  {
+    const Deadline deadline(stream_, state_->limits.header_time);
+    co_await http::async_read_header(stream_, buffer_, parser, asio::redirect_error(use_awaitable, error));
+    if (deadline.passed()) error = beast::error::timeout;
+  }
   const Counted busy(state_->busy);
   if (error) {
-    if (const int status = status_of(error, false)) co_await refuse(status, "the request cannot be read: " + error.message());
+    if (const int status = status_of(error, false)) co_await refuse(status, reason(error, "request"));
     co_return false;
   }
   HttpRequest request = head_of(parser.get().base(), peer_);
@@ -135,6 +167,8 @@ std::optional<std::pair<int, std::string>> Connection::check(const HttpRequest& 
   if (count("content-length") > 1) return {{400, "there is more than one Content-Length"}};
   if (count("content-length") > 0 && count("transfer-encoding") > 0)
     return {{400, "Content-Length and Transfer-Encoding exclude each other"}};
+  if (const std::string* size = request.header("content-length"); size != nullptr && !is_number(*size))
+    return {{400, "the Content-Length is no number"}};
   if (request.header("content-encoding") != nullptr) return {{415, "encoded bodies are not accepted"}};
   const auto length = parser.content_length();
   if (length && *length > limits.body_bytes)
@@ -145,18 +179,22 @@ std::optional<std::pair<int, std::string>> Connection::check(const HttpRequest& 
 asio::awaitable<bool> Connection::read_body(Parser& parser, HttpRequest& request) {
   error_code error;
   if (parser.is_done()) co_return true;
-  stream_.expires_after(state_->limits.body_time);
   if (const std::string* expect = request.header("expect"); expect != nullptr && lower(*expect) == "100-continue") {
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    stream_.expires_after(state_->limits.write_time);
     co_await asio::async_write(stream_, asio::buffer(go_on), use_awaitable);
   }
-  co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(use_awaitable, error));
+  {
+    const Deadline deadline(stream_, state_->limits.body_time);
+    co_await http::async_read(stream_, buffer_, parser, asio::redirect_error(use_awaitable, error));
+    if (deadline.passed()) error = beast::error::timeout;
+  }
   if (error) {
     const int status = status_of(error, true);
     if (status == 413) {
       co_await refuse(413, fmt::format("the body has more than {} bytes", state_->limits.body_bytes));
     } else if (status != 0) {
-      co_await refuse(status, "the body cannot be read: " + error.message());
+      co_await refuse(status, reason(error, "body"));
     }
     co_return false;
   }

@@ -28,6 +28,7 @@ class Preparation {
     if (!weight) return {};
     std::vector<float> values(static_cast<std::size_t>(weight->view.shape.elements()));
     scalar_table().decode(weight->view.type, weight->view.bytes.data(), weight->view.shape.elements(), values.data());
+    for (float& value : values) value += weight->added;
     finish(*weight);
     return values;
   }

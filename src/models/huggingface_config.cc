@@ -11,16 +11,19 @@
 namespace bitnet {
 namespace {
 
-constexpr std::array<HuggingFaceFamily, 5> table = {{
+constexpr std::array<HuggingFaceFamily, 7> table = {{
     // microsoft/bitnet-b1.58-2B-4T, packed or with full-precision master weights.
-    {"BitNetForCausalLM", "bitnet-b1.58", 500000, false},
+    {"BitNetForCausalLM", "bitnet-b1.58", 500000},
     // 1bitLLM/bitnet_b1_58-large and -3B: master weights alone, and no quantization_config.
     {"BitnetForCausalLM", "bitnet", 10000, true},
     // HF1BitLLM/Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E (packed); TriLM (float weights of ternary values); dense models.
-    {"LlamaForCausalLM", "llama", 10000, false},
+    {"LlamaForCausalLM", "llama", 10000},
     // Qwen3 and models made from it; the second has no head of its own, as models that embed texts are saved.
-    {"Qwen3ForCausalLM", "qwen3", 10000, false},
-    {"Qwen3Model", "qwen3", 10000, false},
+    {"Qwen3ForCausalLM", "qwen3", 10000},
+    {"Qwen3Model", "qwen3", 10000},
+    // Gemma 3's text models, likewise.
+    {"Gemma3ForCausalLM", "gemma3", 1000000, false, true},
+    {"Gemma3TextModel", "gemma3", 1000000, false, true},
 }};
 
 // Keys of related models that change the arithmetic, with the value that changes nothing.
@@ -28,7 +31,7 @@ struct NeutralKey {
   const char* name;
   double value;  // a boolean's as 0 or 1
 };
-constexpr std::array<NeutralKey, 9> neutral_keys = {{
+constexpr std::array<NeutralKey, 11> neutral_keys = {{
     {"attention_bias", 0},
     {"mlp_bias", 0},
     {"use_sliding_window", 0},
@@ -38,6 +41,8 @@ constexpr std::array<NeutralKey, 9> neutral_keys = {{
     {"residual_multiplier", 1},
     {"logits_scaling", 1},
     {"final_logit_softcapping", 0},
+    {"attn_logit_softcapping", 0},
+    {"use_bidirectional_attention", 0},
 }};
 
 // Reads one object's members, naming them in full in every error. null counts as absent.
@@ -194,10 +199,17 @@ std::vector<float> llama3_divisors(const Members& rope, const ModelConfig& c) {
   return divisors;
 }
 
-// "rope_parameters" is the newer name of "rope_scaling", and holds rope_theta too.
+// "rope_parameters" is the newer name of "rope_scaling", and holds rope_theta too; of models with windows, for each kind of
+// layer.
+std::optional<Members> rope_parameters(const Members& config, const char* kind) {
+  const auto all = config.find_object("rope_parameters");
+  const auto own = all ? all->find_object(kind) : std::nullopt;
+  return own ? own : all;
+}
+
 void read_rope(const Members& config, const HuggingFaceFamily& family, ModelConfig& c) {
   c.rope_kind = RopeKind::neox;
-  const auto newer = config.find_object("rope_parameters"), older = config.find_object("rope_scaling");
+  const auto newer = rope_parameters(config, "full_attention"), older = config.find_object("rope_scaling");
   const auto theta = config.find_float("rope_theta", 1, 1e12f);
   c.rope_theta =
       theta.value_or(newer ? newer->find_float("rope_theta", 1, 1e12f).value_or(family.rope_theta) : family.rope_theta);
@@ -208,6 +220,63 @@ void read_rope(const Members& config, const HuggingFaceFamily& family, ModelConf
   const std::string type = rope->one_of(key, {"default", "linear", "llama3"});
   if (type == "linear") c.rope_linear_factor = rope->number("factor", 0, 1e6f);
   if (type == "llama3") c.rope_divisors = llama3_divisors(*rope, c);
+}
+
+// Which layers have a sliding window: a list of kinds, or, in older files, all but every so manieth.
+void read_windows(const Members& config, ModelConfig& c) {
+  const auto window = config.find_integer("sliding_window", 1, config_bounds::max_context);
+  if (!window) return;
+  c.window = *window;
+  c.windowed.resize(static_cast<std::size_t>(c.n_layer));
+  if (const Json* kinds = config.find("layer_types")) {
+    if (!kinds->is_array() || kinds->size() != c.windowed.size()) {
+      config.bad("layer_types", fmt::format("is not an array with an entry for each of the {} layers", c.n_layer));
+    }
+    for (std::size_t i = 0; i < c.windowed.size(); ++i) {
+      const Json& kind = (*kinds)[i];
+      if (kind != "sliding_attention" && kind != "full_attention") {
+        config.bad(fmt::format("layer_types[{}]", i),
+                   fmt::format("is {}, supported are full_attention and sliding_attention", Members::shown(kind)),
+                   ErrorKind::unsupported);
+      }
+      c.windowed[i] = kind == "sliding_attention";
+    }
+  } else {
+    const std::int64_t period = config.find_integer("sliding_window_pattern", 1, config_bounds::max_layers).value_or(6);
+    for (std::int64_t i = 0; i < c.n_layer; ++i) c.windowed[static_cast<std::size_t>(i)] = (i + 1) % period != 0;
+  }
+  const auto all = config.find_object("rope_parameters");
+  const auto rope = all ? all->find_object("sliding_attention") : std::nullopt;
+  if (rope) rope->one_of("rope_type", {"default"});
+  const auto theta = rope ? rope->find_float("rope_theta", 1, 1e12f) : config.find_float("rope_local_base_freq", 1, 1e12f);
+  c.window_rope_theta = theta.value_or(10000.0f);
+}
+
+// What Gemma has of its own (transformers, Gemma3TextConfig).
+void read_gemma(const Members& config, ModelConfig& c) {
+  if (config.find("head_dim") == nullptr) config.bad("head_dim", "is missing");
+  c.attention_scale = 1.0f / std::sqrt(config.find_float("query_pre_attn_scalar", 0, 1e6f).value_or(256.0f));
+  config.one_of("hidden_activation", {"gelu_pytorch_tanh"});
+  read_windows(config, c);
+}
+
+// How sentence-transformers says that hidden states become one vector.
+void read_pooling(const HuggingFaceFolder& folder, ModelConfig& c) {
+  const char* const name = "1_Pooling/config.json";
+  const auto json = folder.find_json(name);
+  if (!json) return;
+  const Members pooling(*json, folder.path_of(name));
+  constexpr std::array<std::pair<const char*, Pooling>, 3> modes = {{{"pooling_mode_lasttoken", Pooling::last},
+                                                                     {"pooling_mode_mean_tokens", Pooling::mean},
+                                                                     {"pooling_mode_cls_token", Pooling::cls}}};
+  for (const auto& [key, mode] : modes) {
+    if (!pooling.find_bool(key).value_or(false)) continue;
+    if (c.pooling != Pooling::none)
+      pooling.bad(key, "is true beside another mode, which is not supported", ErrorKind::unsupported);
+    c.pooling = mode;
+  }
+  if (c.pooling == Pooling::none)
+    pooling.bad("pooling_mode_*", "asks for none of lasttoken, mean_tokens and cls_token", ErrorKind::unsupported);
 }
 
 void read_activation(const Members& config, ModelConfig& c) {
@@ -228,7 +297,7 @@ void read_input_norms(const Members& q, bool family_has_them, ModelConfig& c) {
   c.input_norms = true;
 }
 
-ProjectionRule read_projections(const Members& config, const HuggingFaceFamily& family, ModelConfig& c) {
+WeightRule read_weights(const Members& config, const HuggingFaceFamily& family, ModelConfig& c) {
   const auto q = config.find_object("quantization_config");
   if (!q) return {.absmean = family.always_ternary};
   q->one_of("quant_method", {"bitnet"});
@@ -271,8 +340,15 @@ HuggingFaceConfig read_config(const HuggingFaceFolder& folder) {
   for (const NeutralKey& key : neutral_keys) config.require_neutral(key);
   read_sizes(config, c);
   read_rope(config, family, c);
-  read_activation(config, c);
-  result.projections = read_projections(config, family, c);
+  if (architecture.scales_embedding) {
+    c.embedding_scale = std::sqrt(static_cast<float>(c.n_embd));
+    read_gemma(config, c);
+  } else {
+    read_activation(config, c);
+  }
+  read_pooling(folder, c);
+  result.weights = read_weights(config, family, c);
+  result.weights.norms_from_one = family.norms_from_one;
   result.tied_head = config.find_bool("tie_word_embeddings");
   return result;
 }

@@ -69,7 +69,7 @@ Model Model::open(ModelFiles files) {
   }
   HuggingFaceConfig config = read_config(*model.files_.folder());
   model.config_ = std::move(config.model);
-  TensorFinder finder(model.files_, config.projections);
+  TensorFinder finder(model.files_, config.weights);
   model.find_tensors(finder, config.tied_head);
   finder.refuse_unused(model.config_.architecture);
   return model;
@@ -78,7 +78,7 @@ Model Model::open(ModelFiles files) {
 void Model::add_norms(TensorFinder& finder, const std::string& prefix, LayerTensors& t) const {
   const ModelConfig& c = config_;
   const std::int64_t q = c.n_head * c.head_dim;
-  const auto norm = [&](const char* name, std::int64_t size) { return finder.vector(prefix + name + ".weight", size); };
+  const auto norm = [&](const char* name, std::int64_t size) { return finder.norm(prefix + name + ".weight", size); };
   t.attn_norm = norm("attn_norm", c.n_embd), t.ffn_norm = norm("ffn_norm", c.n_embd);
   if (c.sub_norms) t.attn_sub_norm = norm("attn_sub_norm", q), t.ffn_sub_norm = norm("ffn_sub_norm", c.n_ff);
   if (c.qk_norms) t.attn_q_norm = norm("attn_q_norm", c.head_dim), t.attn_k_norm = norm("attn_k_norm", c.head_dim);
@@ -86,10 +86,11 @@ void Model::add_norms(TensorFinder& finder, const std::string& prefix, LayerTens
     t.post_attention_norm = norm("post_attention_norm", c.n_embd), t.post_ffw_norm = norm("post_ffw_norm", c.n_embd);
   }
   if (c.input_norms) {
-    t.attn_q_norm_in = norm("attn_q_norm_in", c.n_embd), t.attn_k_norm_in = norm("attn_k_norm_in", c.n_embd);
-    t.attn_v_norm_in = norm("attn_v_norm_in", c.n_embd), t.attn_output_norm_in = norm("attn_output_norm_in", q);
-    t.ffn_gate_norm_in = norm("ffn_gate_norm_in", c.n_embd), t.ffn_up_norm_in = norm("ffn_up_norm_in", c.n_embd);
-    t.ffn_down_norm_in = norm("ffn_down_norm_in", c.n_ff);
+    const auto vector = [&](const char* name, std::int64_t size) { return finder.vector(prefix + name + ".weight", size); };
+    t.attn_q_norm_in = vector("attn_q_norm_in", c.n_embd), t.attn_k_norm_in = vector("attn_k_norm_in", c.n_embd);
+    t.attn_v_norm_in = vector("attn_v_norm_in", c.n_embd), t.attn_output_norm_in = vector("attn_output_norm_in", q);
+    t.ffn_gate_norm_in = vector("ffn_gate_norm_in", c.n_embd), t.ffn_up_norm_in = vector("ffn_up_norm_in", c.n_embd);
+    t.ffn_down_norm_in = vector("ffn_down_norm_in", c.n_ff);
   }
 }
 
@@ -155,7 +156,7 @@ void Model::find_embedding(TensorFinder& finder) {
 
 void Model::find_tensors(TensorFinder& finder, std::optional<bool> tied_head) {
   find_embedding(finder);
-  output_norm_ = finder.vector("output_norm.weight", config_.n_embd);
+  output_norm_ = finder.norm("output_norm.weight", config_.n_embd);
   const bool has_head = finder.find("output.weight") != nullptr;
   if (tied_head == false && !has_head) finder.bad("output.weight", "is missing, and tie_word_embeddings is false");
   if (has_head) {

@@ -61,7 +61,7 @@ std::function<std::int64_t(std::int64_t)> halves_together(std::int64_t head_dim)
 }
 
 void add_part(SourceModel& source, const std::string& name, const WeightTensor& tensor) {
-  SourceWeight weight{name, weight_role(name), tensor.view, tensor.scale, tensor.absmean};
+  SourceWeight weight{name, weight_role(name), tensor.view, tensor.scale, tensor.added, tensor.absmean};
   weight.map = &source.model.map_of(tensor);
   const bool rotated = name.ends_with(".attn_q.weight") || name.ends_with(".attn_k.weight");
   if (rotated && find_architecture(source.config().architecture)->rope_kind == RopeKind::norm) {
@@ -162,6 +162,7 @@ void WeightRows::values(std::int64_t row, float* out) const {
     static const KernelTable& kernels = select_kernels();
     const auto row_bytes = static_cast<std::int64_t>(weight_.view.bytes.size()) / rows();
     kernels.decode(weight_.view.type, weight_.view.bytes.data() + stored(row) * row_bytes, cols(), out);
+    for (std::int64_t i = 0; i < cols() && weight_.added != 0; ++i) out[i] += weight_.added;
     return;
   }
   std::vector<std::uint8_t> c(static_cast<std::size_t>(cols()));

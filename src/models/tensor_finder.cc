@@ -7,8 +7,8 @@
 
 namespace bitnet {
 
-TensorFinder::TensorFinder(const ModelFiles& files, const ProjectionRule& projections)
-    : files_(files), names_(files), projections_(projections), used_(files.tensors().size()) {}
+TensorFinder::TensorFinder(const ModelFiles& files, const WeightRule& rule)
+    : files_(files), names_(files), rule_(rule), used_(files.tensors().size()) {}
 
 void TensorFinder::bad(std::string_view part, const std::string& fact) const {
   fail(ErrorKind::bad_model, "{}: tensor '{}' {}", printable(files_.path(), 512), printable(names_.stored(part)), fact);
@@ -24,7 +24,7 @@ WeightTensor TensorFinder::require(std::string_view part, const Shape& shape) {
     bad(part, fmt::format("has shape {}, the config asks for {}", tensor->shape.text(), shape.text()));
   }
   if (!tensor->data_type) bad(part, fmt::format("is {}, which is not supported there", tensor->type));
-  return {std::string(tensor->name), tensor->view(), 1, tensor->file, false};
+  return {.name = std::string(tensor->name), .view = tensor->view(), .file = tensor->file};
 }
 
 WeightTensor TensorFinder::vector(std::string_view part, std::int64_t size) {
@@ -36,19 +36,25 @@ WeightTensor TensorFinder::vector(std::string_view part, std::int64_t size) {
   return weight;
 }
 
+WeightTensor TensorFinder::norm(std::string_view part, std::int64_t size) {
+  WeightTensor weight = vector(part, size);
+  if (rule_.norms_from_one) weight.added = 1;
+  return weight;
+}
+
 WeightTensor TensorFinder::projection(const std::string& base, std::int64_t rows, std::int64_t cols) {
   const std::string part = base + ".weight", scale = base + ".scale";
   const StoredTensor* stored = find(part);
   const bool is_packed = stored != nullptr && stored->type == "U8";
   WeightTensor weight = is_packed ? packed(part, rows, cols) : require(part, {{rows, cols}});
-  weight.absmean = projections_.absmean && !is_packed;
+  weight.absmean = rule_.absmean && !is_packed;
   check_tail_scale(part, weight);
   if (find(scale) == nullptr) {
     if (is_packed) bad(scale, "is missing");
     return weight;
   }
   weight.scale = companion_scale(scale);
-  if (projections_.divides) weight.scale = 1.0f / weight.scale;
+  if (rule_.divides) weight.scale = 1.0f / weight.scale;
   if (!(weight.scale > -1e30f && weight.scale < 1e30f)) {
     bad(scale, fmt::format("stands for {}, it must be finite and at most 1e30", weight.scale));
   }
@@ -57,7 +63,7 @@ WeightTensor TensorFinder::projection(const std::string& base, std::int64_t rows
 
 // Four rows share a byte: what is stored is (rows / 4, cols).
 WeightTensor TensorFinder::packed(const std::string& part, std::int64_t rows, std::int64_t cols) {
-  if (!projections_.may_be_packed) {
+  if (!rule_.may_be_packed) {
     bad(part, "is packed as U8, but no quantization_config with quantization_mode offline says what its scale stands for");
   }
   if (rows % 4 != 0) bad(part, fmt::format("is packed as U8, which {} rows cannot be: they are no multiple of 4", rows));
@@ -67,7 +73,8 @@ WeightTensor TensorFinder::packed(const std::string& part, std::int64_t rows, st
     bad(part, fmt::format("has shape {}, the config asks for {}", stored.shape.text(), shape.text()));
   }
   used_[static_cast<std::size_t>(&stored - files_.tensors().data())] = true;
-  return {std::string(stored.name), {DataType::hf_packed, {{rows, cols}}, stored.bytes, {}}, 1, stored.file, false};
+  return {
+      .name = std::string(stored.name), .view = {DataType::hf_packed, {{rows, cols}}, stored.bytes, {}}, .file = stored.file};
 }
 
 // bitnet.cpp keeps the scale of TL1 and TL2 behind the codes. A NAME_scale beside the tensor must not say otherwise.

@@ -17,6 +17,7 @@ namespace bitnet {
 struct WeightTensor {
   std::string name;        // as the file writes it
   TensorView view;         // into the file's map
+  float added = 0;         // to every value: 1 of norms that are stored as their distance from it
   float scale = 1;         // of its companion tensor, multiplied after the matmul
   std::uint32_t file = 0;  // which of the model's files
   bool absmean = false;    // full-precision weights that are made ternary when they are loaded (quantization/absmean.h)
@@ -25,8 +26,8 @@ struct WeightTensor {
 // Keeps a reference to the files. Every failure is an Error{bad_model} that names the tensor as the file writes it.
 class TensorFinder {
  public:
-  // `projections` says what a folder's weights stand for.
-  TensorFinder(const ModelFiles& files, const ProjectionRule& projections);
+  // `rule` says what a folder's weights stand for.
+  TensorFinder(const ModelFiles& files, const WeightRule& rule);
 
   [[noreturn]] void bad(std::string_view part, const std::string& fact) const;
 
@@ -35,6 +36,9 @@ class TensorFinder {
 
   // A dense (size) vector: F32, F16 or BF16.
   WeightTensor vector(std::string_view part, std::int64_t size);
+
+  // One of the norms that the family stores in its own way.
+  WeightTensor norm(std::string_view part, std::int64_t size);
 
   // BASE.weight (rows, cols) with its companion scale, where there is one: a projection.
   WeightTensor projection(const std::string& base, std::int64_t rows, std::int64_t cols);
@@ -50,7 +54,7 @@ class TensorFinder {
 
   const ModelFiles& files_;
   TensorNames names_;
-  ProjectionRule projections_;
+  WeightRule rule_;
   std::vector<bool> used_;  // one for each of the files' tensors
 };
 

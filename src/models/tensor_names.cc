@@ -10,8 +10,9 @@ struct Pair {
   std::string_view gguf, huggingface;
 };
 
-// Parts of a layer. Two rows of one part are two names in use: transformers' first, then those of the 1bitLLM family.
-constexpr std::array<Pair, 22> layer_parts = {{
+// Parts of a layer. Two rows of one part are two names in use: the first where neither is there, the second where both are, as
+// Gemma uses a name of others for another part.
+constexpr std::array<Pair, 25> layer_parts = {{
     {"attn_norm", "input_layernorm"},
     {"attn_q", "self_attn.q_proj"},
     {"attn_k", "self_attn.k_proj"},
@@ -20,6 +21,9 @@ constexpr std::array<Pair, 22> layer_parts = {{
     {"attn_sub_norm", "self_attn.inner_attn_ln"},
     {"attn_output", "self_attn.o_proj"},
     {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_norm", "pre_feedforward_layernorm"},
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"},
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},
     {"ffn_sub_norm", "mlp.ffn_sub_norm"},
@@ -64,8 +68,7 @@ std::string TensorNames::stored(std::string_view part) const {
   for (const Pair& pair : layer_parts) {
     if (pair.gguf != base) continue;
     std::string candidate = layer + std::string(pair.huggingface) + kind;
-    if (files_.find(candidate) != nullptr) return candidate;
-    if (name.empty()) name = std::move(candidate);
+    if (name.empty() || files_.find(candidate) != nullptr) name = std::move(candidate);
   }
   return name;
 }

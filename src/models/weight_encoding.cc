@@ -89,7 +89,8 @@ WeightPlan plan_weight(const SourceWeight& weight, DataType type, Rounding round
   plan.tensor = {weight.name, type, weight.view.shape};
   if (type == DataType::tl1 || type == DataType::tl2)
     plan.tiling = tilings.find(weight.view.shape.rows(), weight.view.shape.cols());
-  if (type == weight.view.type && plan.tiling == weight.view.tiling && !weight.stored_row && !weight.absmean) {
+  if (type == weight.view.type && plan.tiling == weight.view.tiling && !weight.stored_row && !weight.absmean &&
+      weight.added == 0) {
     if (weight.scale != 1) plan.companion = weight.scale;
     return plan;
   }

@@ -29,7 +29,7 @@ def victim(start):
     wait_for(lambda: server.metric("bitnet_connections") <= 1, "all connections were closed", 20 * SLOW)
     descriptors, memory = server.baseline
     assert server.process.poll() is None
-    assert len(os.listdir(f"/proc/{server.process.pid}/fd")) <= descriptors + 2
+    wait_for(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= descriptors + 2, "descriptors were let go", 20 * SLOW)
     assert resident(server) < memory + (64 << 20)
 
 

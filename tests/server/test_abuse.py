@@ -310,7 +310,7 @@ def test_a_thousand_pipelined_requests(victim):
     check(victim, exchange(victim, FINE), (200,))
 
 
-def test_ten_thousand_unlike_schemas_leave_nothing(victim):
+def test_many_unlike_schemas_leave_nothing(victim):
     count = 300 if SLOW > 1 else 2000
     connection = victim.connect()
 

@@ -26,16 +26,23 @@ Scheduler::Scheduler(Engine& engine, const SchedulerOptions& options) : engine_(
 
 Scheduler::~Scheduler() = default;
 
+std::optional<double> Scheduler::refuse() {
+  const std::int64_t there = status_.running + status_.waiting + static_cast<std::int64_t>(inbox_.size());
+  if (there < options_.most_running + options_.most_waiting && !stopping_) return std::nullopt;
+  ++status_.refused;
+  return seconds(work_) / static_cast<double>(std::max<std::int64_t>(there, 1));
+}
+
+std::optional<double> Scheduler::refusal() {
+  const std::lock_guard lock(mutex_);
+  return refuse();
+}
+
 Admission Scheduler::submit(SequenceRequest request, SequenceEvents events) {
   auto sequence = std::make_unique<Sequence>(engine_, std::move(request), std::move(events));
   const std::lock_guard lock(mutex_);
+  if (const auto until = refuse()) return {0, *until};
   const std::int64_t ahead = status_.waiting + static_cast<std::int64_t>(inbox_.size());
-  const bool full = status_.running + ahead >= options_.most_running + options_.most_waiting;
-  if (full || stopping_) {
-    ++status_.refused;
-    const double all = seconds(work_);
-    return {0, all / static_cast<double>(std::max<std::int64_t>(status_.running + ahead, 1))};
-  }
   sequence->ticket = next_ticket_++;
   // With a free place only the prompts before it stand in its way.
   const bool waits = status_.running + ahead >= options_.most_running;

@@ -71,6 +71,9 @@ class Scheduler {
 
   // Throws Error{usage} and Error{too_big} as Engine::generate does for a bad request, on the caller's thread.
   Admission submit(SequenceRequest request, SequenceEvents events);
+  // Where submit() would admit nothing now: the seconds until it would, and one more counted as refused. For callers that have
+  // work to do before they know what they would submit.
+  std::optional<double> refusal();
   // The sequence ends with FinishReason::cancelled before the next step; nothing when it has ended already.
   void cancel(std::uint64_t ticket);
   // Runs `work`, which must not throw, on the stepping thread between two steps: for other uses of the engine. Sequences wait
@@ -125,7 +128,8 @@ class Scheduler {
   void remember(const Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, const Error* error = nullptr);
   void publish_places();
-  void settle();  // moves what ended out and what gave way to the queue; publishes the status
+  std::optional<double> refuse();  // with the lock held
+  void settle();                   // moves what ended out and what gave way to the queue; publishes the status
   double seconds(const Work& work) const;
   static void insert(Sequences& sequences, std::unique_ptr<Sequence> sequence);
 

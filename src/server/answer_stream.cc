@@ -113,11 +113,13 @@ AnswerContext context_of(Service& service, const CompletionJob& job) {
 
 std::string asked_model(const Json& body) { return Fields(body).text("model").value_or(""); }
 
-asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read, AskedModel asked) {
+asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read, AskedModel asked,
+                                           bool queues) {
   const std::string& body = exchange.request().body;
-  const auto work = [&service, &body, read, asked]() -> asio::awaitable<ModelRequest> {
+  const auto work = [&service, &body, read, asked, queues]() -> asio::awaitable<ModelRequest> {
     const Json json = parse_json(body);
     ModelUse model = co_await service.model(asked(json));
+    if (queues) require_room(model->scheduler());
     CompletionRequest request = read(json, model->engine());
     co_return ModelRequest{std::move(model), std::move(request)};
   };
@@ -125,7 +127,7 @@ asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange&
 }
 
 asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make, AskedModel asked) {
-  ModelRequest asks = co_await read_request(service, exchange, read, asked);
+  ModelRequest asks = co_await read_request(service, exchange, read, asked, true);
   const auto bell = std::make_shared<Bell>(service.context);
   const bool stream = asks.request.stream;
   const auto job = CompletionJob::make(std::move(asks.request), [bell] { bell->ring(); });

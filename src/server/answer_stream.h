@@ -21,9 +21,10 @@ struct ModelRequest {
   CompletionRequest request;
 };
 
-// Reads the body on the reading thread, so that a long prompt holds up nobody's stream. Throws ApiError.
+// Reads the body on the reading thread, so that a long prompt holds up nobody's stream. `queues`: it is for the scheduler, and
+// refused before its prompt is encoded when the queue is full. Throws ApiError.
 boost::asio::awaitable<ModelRequest> read_request(Service& service, const HttpExchange& exchange, ReadRequest read,
-                                                  AskedModel asked = asked_model);
+                                                  AskedModel asked = asked_model, bool queues = false);
 
 // Reads, runs and answers. Whoever leaves takes the work along. Throws ApiError before anything was sent.
 boost::asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadRequest read, MakeWriter make,

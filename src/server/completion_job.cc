@@ -5,6 +5,16 @@
 #include <numeric>
 
 namespace bitnet::server {
+namespace {
+
+[[noreturn]] void refuse(const Scheduler& scheduler, double seconds) {
+  if (scheduler.status().stopping) throw ApiError(503, "unavailable_error", "the server is shutting down");
+  ApiError full(429, "rate_limit_error", "the queue is full", "queue_full");
+  full.retry_after = std::clamp(seconds, 1.0, 120.0);
+  throw full;
+}
+
+}  // namespace
 
 std::shared_ptr<CompletionJob> CompletionJob::make(CompletionRequest request, std::function<void()> wake) {
   return std::shared_ptr<CompletionJob>(new CompletionJob(std::move(request), std::move(wake)));
@@ -63,6 +73,10 @@ void CompletionJob::push(CompletionEvent event) {
   if (wake_) wake_();
 }
 
+void require_room(Scheduler& scheduler) {
+  if (const auto seconds = scheduler.refusal()) refuse(scheduler, *seconds);
+}
+
 void CompletionJob::start(ModelUse model, std::optional<SchedulerClock::time_point> deadline) {
   model_ = std::move(model);
   Scheduler& scheduler = model_->scheduler();
@@ -80,10 +94,7 @@ void CompletionJob::start(ModelUse model, std::optional<SchedulerClock::time_poi
       continue;
     }
     cancel();
-    if (scheduler.status().stopping) throw ApiError(503, "unavailable_error", "the server is shutting down");
-    ApiError full(429, "rate_limit_error", "the queue is full", "queue_full");
-    full.retry_after = std::clamp(admission.seconds, 1.0, 120.0);
-    throw full;
+    refuse(scheduler, admission.seconds);
   }
 }
 

@@ -35,6 +35,10 @@ struct CompletionEvent {
   bool ended = false;                   // then it is the answer's last event
 };
 
+// Throws what CompletionJob::start() would throw for a full queue: for before a prompt is encoded, so that requests that cannot
+// be taken cost next to nothing.
+void require_room(Scheduler& scheduler);
+
 // Made by whoever answers a request; events come from the scheduler's thread. All members are safe from any thread. Ends when
 // all sequences have ended; until then the scheduler holds on to it.
 class CompletionJob : public std::enable_shared_from_this<CompletionJob> {

@@ -272,6 +272,8 @@ def test_clients_that_leave(victim, when):
     for _ in range(12):
         leave(victim, when, stream=when != "queue")
     wait_for(lambda: victim.metric("bitnet_sequences_running") + victim.metric("bitnet_sequences_waiting") == 0, "freed", LIMIT * SLOW)
+    # Those whose prompt was still being read take a place for a moment after that.
+    wait_for(lambda: status_of(exchange(victim, text())) == 200, "answered", LIMIT * SLOW)
     check(victim, exchange(victim, text()), (200,))
 
 

@@ -61,7 +61,8 @@ std::function<std::int64_t(std::int64_t)> halves_together(std::int64_t head_dim)
 }
 
 void add_part(SourceModel& source, const std::string& name, const WeightTensor& tensor) {
-  SourceWeight weight{name, weight_role(name), tensor.view, tensor.scale, tensor.added, tensor.absmean};
+  SourceWeight weight{name, weight_role(name), tensor.view, tensor.scale, tensor.absmean};
+  weight.added = tensor.added;
   weight.map = &source.model.map_of(tensor);
   const bool rotated = name.ends_with(".attn_q.weight") || name.ends_with(".attn_k.weight");
   if (rotated && find_architecture(source.config().architecture)->rope_kind == RopeKind::norm) {

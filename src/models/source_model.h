@@ -27,11 +27,11 @@ struct SourceWeight {
   WeightRole role = WeightRole::other;
   TensorView view;
   float scale = 1;       // of a companion, multiplied in
-  float added = 0;       // to every value of a dense weight
   bool absmean = false;  // full-precision weights that stand for the ternary ones that absmean makes of them
   // The stored row for each of the weight's rows; empty when that is the same.
   std::function<std::int64_t(std::int64_t)> stored_row = {};
   const MappedFile* map = nullptr;
+  float added = 0;  // to every value of a dense weight
 };
 
 // Owns what its weights view.

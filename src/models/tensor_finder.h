@@ -17,10 +17,10 @@ namespace bitnet {
 struct WeightTensor {
   std::string name;        // as the file writes it
   TensorView view;         // into the file's map
-  float added = 0;         // to every value: 1 of norms that are stored as their distance from it
   float scale = 1;         // of its companion tensor, multiplied after the matmul
   std::uint32_t file = 0;  // which of the model's files
   bool absmean = false;    // full-precision weights that are made ternary when they are loaded (quantization/absmean.h)
+  float added = 0;         // to every value: 1 of norms that are stored as their distance from it
 };
 
 // Keeps a reference to the files. Every failure is an Error{bad_model} that names the tensor as the file writes it.

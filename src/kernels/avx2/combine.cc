@@ -1,49 +1,25 @@
-// Sums of ternary rows times integers: two rows at a time by table lookup.
-//
-// Two codes make an index c0 + 4 c1; a table of sixteen 16-bit sums x0 (c0 - 1) + x1 (c1 - 1), as low and high bytes, is looked
-// up with pshufb for 32 columns at once.
-#include <immintrin.h>
-
+// Sums of ternary rows times integers by the lookups of pair_tables.h: half a line at once.
 #include "kernels/avx2/ops.h"
+#include "kernels/avx2/pair_tables.h"
 
 namespace bitnet::avx2 {
 namespace {
 
-constexpr int block_rows = 32;  // their lines stay in the first cache; 16 pairs of at most 256 each are far from overflow
-
 struct PairTable {
+  PairTable() = default;
+  PairTable(__m128i low_bytes, __m128i high_bytes)
+      : low(_mm256_broadcastsi128_si256(low_bytes)), high(_mm256_broadcastsi128_si256(high_bytes)) {}
   __m256i low, high;  // bytes of the sums, the same in both halves
 };
 
-PairTable pair_table(int x0, int x1) {
-  const __m256i first = _mm256_setr_epi16(-1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0, -1, 0, 1, 0);
-  const __m256i second = _mm256_setr_epi16(-1, -1, -1, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0);
-  const __m256i sums = _mm256_add_epi16(_mm256_mullo_epi16(first, _mm256_set1_epi16(static_cast<short>(x0))),
-                                        _mm256_mullo_epi16(second, _mm256_set1_epi16(static_cast<short>(x1))));
-  const auto bytes = [](__m256i halves) {  // of sixteen values below 256, twice
-    return _mm256_permute4x64_epi64(_mm256_packus_epi16(halves, halves), 0x88);
-  };
-  return {bytes(_mm256_and_si256(sums, _mm256_set1_epi16(0xff))), bytes(_mm256_srli_epi16(sums, 8))};
-}
-
 // Adds 16 values of 16 bits to 8 + 8 of 32: columns 0 to 7 and 16 to 23 of a plane's 32, or 8 to 15 and 24 to 31.
 void widen(std::int32_t* sums, __m256i acc) {
-  const auto add = [](std::int32_t* to, __m128i values) {
-    auto* at = reinterpret_cast<__m256i*>(to);
-    _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepi16_epi32(values)));
-  };
-  add(sums, _mm256_castsi256_si128(acc));
-  add(sums + 16, _mm256_extracti128_si256(acc, 1));
+  add_widened(sums, _mm256_castsi256_si128(acc));
+  add_widened(sums + 16, _mm256_extracti128_si256(acc, 1));
 }
 
-struct Block {
-  const std::uint8_t* rows[block_rows];
-  PairTable tables[block_rows / 2];
-  int pairs;
-};
-
 // Half a line of every row of the block: 128 columns, of which sums[64 p + (0 to 31)] are plane p.
-void combine_half(const Block& block, std::int64_t offset, std::int32_t* sums) {
+void combine_half(const PairBlock<PairTable>& block, std::int64_t offset, std::int32_t* sums) {
   const __m256i low_pair = _mm256_set1_epi8(0x33), high_pair = _mm256_set1_epi8(static_cast<char>(0xcc)),
                 nibble = _mm256_set1_epi8(0x0f);
   __m256i acc[4][2] = {};
@@ -72,28 +48,19 @@ void combine_half(const Block& block, std::int64_t offset, std::int32_t* sums) {
   }
 }
 
+struct Lookup {
+  using Table = PairTable;
+  static void combine_line(const PairBlock<PairTable>& block, std::int64_t offset, std::int32_t* sums) {
+    combine_half(block, offset, sums);
+    combine_half(block, offset + 32, sums + 32);
+  }
+};
+
 }  // namespace
 
 void ternary_combine(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const std::int8_t* q,
                      std::int32_t* sums) noexcept {
-  const std::int64_t row_bytes = w.cols / 4;
-  const auto row = [&](std::int64_t i) { return w.lines + rows[i] * row_bytes; };
-  for (std::int64_t first = 0; first < count; first += block_rows) {
-    const std::int64_t end = first + block_rows < count ? first + block_rows : count;
-    const std::int64_t next = end + block_rows < count ? end + block_rows : count;
-    Block block;
-    block.pairs = static_cast<int>((end - first + 1) / 2);
-    for (int p = 0; p < block.pairs; ++p) {
-      const std::int64_t i = first + 2 * p, j = i + 1 < end ? i + 1 : i;  // the last of an odd count stands alone
-      block.rows[2 * p] = row(i), block.rows[2 * p + 1] = row(j);
-      block.tables[p] = pair_table(q[rows[i]], j > i ? q[rows[j]] : 0);
-    }
-    for (std::int64_t line = 0; line < row_bytes; line += ternary_line_bytes) {
-      for (std::int64_t i = end; i < next; ++i) _mm_prefetch(reinterpret_cast<const char*>(row(i) + line), _MM_HINT_T0);
-      combine_half(block, line, sums + 4 * line);
-      combine_half(block, line + 32, sums + 4 * line + 32);
-    }
-  }
+  combine_pairs<Lookup>(w, rows, count, q, sums);
 }
 
 }  // namespace bitnet::avx2

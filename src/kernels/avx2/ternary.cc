@@ -73,32 +73,18 @@ struct MultiplyAddPairs {
         const std::uint8_t* line = rows[0] + l * ternary_line_bytes;
         const std::int64_t i = l * ternary_line_cols;
         prefetch(line + bytes_ahead);
-        add_half<0>(acc, load(line), x, i), add_half<32>(acc, load(line + 32), x, i);
+        add_packed_line<MultiplyAddPairs>(acc, line, x, i);
       }
       widen(acc, sums);
     });
     sums_of(sums, out[0]);
   }
 
- private:
   // body(first, last) over runs of as many lines as a 16-bit sum bears, equally long.
   template <class Body>
   static void for_widenings(std::int64_t lines, const Body& body) {
     const std::int64_t parts = (lines + lines_per_widening - 1) / lines_per_widening, each = (lines + parts - 1) / parts;
     for (std::int64_t first = 0; first < lines; first += each) body(first, first + each < lines ? first + each : lines);
-  }
-
-  // Half a line by every token: 32 codes of each of the four planes.
-  template <int half, std::size_t tokens>
-  static void add_half(__m256i (&acc)[tokens], __m256i bytes, const std::int8_t* const (&x)[tokens], std::int64_t i) {
-    const __m256i three = _mm256_set1_epi8(3);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 64>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 128>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 192>(acc[t], _mm256_and_si256(bytes, three), x[t], i);
   }
 
   // The inner loops are written as instructions because GCC 12 given intrinsics computes all products first and keeps

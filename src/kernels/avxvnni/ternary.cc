@@ -43,23 +43,9 @@ struct Dot {
     for (std::int64_t l = 0; l < lines; ++l) {
       const std::uint8_t* line = rows[0] + l * ternary_line_bytes;
       prefetch(line + bytes_ahead);
-      add_half<0>(sums, load(line), x, l * ternary_line_cols), add_half<32>(sums, load(line + 32), x, l * ternary_line_cols);
+      add_packed_line<Dot>(sums, line, x, l * ternary_line_cols);
     }
     for (int t = 0; t < tokens; ++t) out[0][t] = sum_of(sums[t]);
-  }
-
- private:
-  // Half a line by every token: 32 codes of each of the four planes.
-  template <int half, std::size_t tokens>
-  static void add_half(__m256i (&sums)[tokens], __m256i bytes, const std::int8_t* const (&x)[tokens], std::int64_t i) {
-    const __m256i three = _mm256_set1_epi8(3);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 64>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 128>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
-    bytes = _mm256_srli_epi16(bytes, 2);
-    for (std::size_t t = 0; t < tokens; ++t) add_one<half + 192>(sums[t], _mm256_and_si256(bytes, three), x[t], i);
   }
 
   // Written as an instruction because GCC 12 given intrinsics keeps sums in memory; x is memory that no caller writes in the

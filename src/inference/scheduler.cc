@@ -245,6 +245,7 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, const Error* err
   counts_.cancelled += result.finish_reason == FinishReason::cancelled;
   counts_.failed += error != nullptr;
   counts_.cached_tokens += static_cast<std::uint64_t>(result.timings.cached_tokens);
+  publish_places();
   if (sequence.events.on_finish) sequence.events.on_finish(result, error);
 }
 
@@ -254,10 +255,13 @@ void Scheduler::remember(const Sequence& sequence) {
   known_.insert(sequence.request.tenant, sequence.session.ids, sequence.session.cache->pages());
 }
 
-// Who sees a sequence's first token sees it among the running ones, too.
+// Before a client hears of it: who sees a sequence's first token sees it among the running ones, who sees its end does not.
 void Scheduler::publish_places() {
+  const auto left = [](const Sequences& sequences) {
+    return std::count_if(sequences.begin(), sequences.end(), [](const auto& sequence) { return !sequence->ended; });
+  };
   const std::lock_guard lock(mutex_);
-  status_.running = static_cast<std::int64_t>(running_.size()), status_.waiting = static_cast<std::int64_t>(waiting_.size());
+  status_.running = left(running_), status_.waiting = left(waiting_);
 }
 
 void Scheduler::settle() {

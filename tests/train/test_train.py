@@ -19,7 +19,7 @@ import evaluate  # noqa: E402
 import export  # noqa: E402
 import train  # noqa: E402
 from model import LanguageModel, Shape  # noqa: E402
-from optimizer import orthogonalised  # noqa: E402
+from optimizer import Muon, orthogonalised  # noqa: E402
 
 BITNET = os.environ.get("BITNET_BIN", str(ROOT / "build" / "release" / "bin" / "bitnet"))
 TINY = "--layers 2 --embd 128 --ff 256 --heads 2 --kv-heads 1 --ctx 64 --batch 8 --log-every 30 --heldout-windows 8".split()
@@ -71,10 +71,29 @@ def test_the_split_depends_on_each_document_alone():
     assert set(corpus.split(documents[1000:], 1)[1]) == set(held_out) & set(documents[1000:])
 
 
-def test_the_update_has_singular_values_near_one():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 48, 96), (3, 96, 48)])
+def test_the_update_has_singular_values_near_one(shape, dtype):
     torch.manual_seed(1)
-    values = torch.linalg.svdvals(orthogonalised(torch.randn(48, 96)))
-    assert 0.6 < values.min() and values.max() < 1.3
+    update = orthogonalised(torch.randn(shape), dtype)
+    values = torch.linalg.svdvals(update)
+    assert update.dtype == torch.float32 and 0.6 < values.min() and values.max() < 1.3
+
+
+def test_matrices_of_one_shape_are_stepped_as_each_alone():
+    torch.manual_seed(1)
+    start = [torch.randn(8, 16) for _ in range(3)]
+    gradients = [torch.randn(8, 16) for _ in range(3)]
+    together, alone = ([torch.nn.Parameter(w.clone()) for w in start] for _ in range(2))
+    optimizers = [Muon(together, lr=0.1, weight_decay=0.1)] + [Muon([w], lr=0.1, weight_decay=0.1) for w in alone]
+    for _ in range(2):
+        for weights in (together, alone):
+            for weight, gradient in zip(weights, gradients):
+                weight.grad = gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for a, b, before in zip(together, alone, start):
+        assert torch.allclose(a, b, atol=1e-6) and not torch.allclose(a, before, atol=1e-2)
 
 
 def test_it_learns(run):
@@ -135,6 +154,14 @@ def test_one_command_does_all_of_it(work, tmp_path):
     before = log_of(tmp_path / "work" / "twin")
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
     assert log_of(tmp_path / "work" / "twin") == before, "what is done is not done again"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_products_may_have_factors_of_either_precision(work, tmp_path, precision):
+    train.main([str(work), str(tmp_path), *TINY, "--tokens", str(60 * 8 * 64), "--precision", precision])
+    first, last = log_of(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["precision"] == precision
+    assert last["heldout"] < first["heldout"] - 0.3 and last["heldout"] < 4
 
 
 def test_another_run_is_not_overwritten(work, run):

@@ -23,6 +23,11 @@ GGUF_NAME = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_a
              "mlp.ffn_sub_norm": "ffn_sub_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
 MODEL_NAME = "bitnet-tales"
 DESCRIPTION = "It continues English stories. It was not taught to answer questions or to follow instructions."
+# How its tokens are best drawn, by transformers' names, and the keys by which GGUF files say so. A small model holds on to a few phrases:
+# cooler draws keep its grammar, the penalty keeps it from going round in circles.
+SAMPLING = {"temperature": 0.6, "top_k": 40, "top_p": 0.95, "min_p": 0.1, "repetition_penalty": 1.1}
+GGUF_SAMPLING = {"temperature": "temp", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "repetition_penalty": "penalty_repeat"}
+PENALTY_LAST_N = 128
 # A model of stories knows no roles: what is said in turns is one text, which it continues.
 CHAT_TEMPLATE = "{% for message in messages %}{{ '' if loop.first else ' ' }}{{ message.content | trim }}{% endfor %}"
 
@@ -84,7 +89,10 @@ def write_model_file(model, document, path, embedding):
     s = model.shape
     metadata = model_metadata("bitnet-b1.58", MODEL_NAME, "I2_S", vocab=s.vocab, ctx=s.ctx, embd=s.embd, layers=s.layers, ff=s.ff,
                               heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim, eps=s.eps, theta=s.theta)
-    return write_gguf(path, list(gguf_tensors(model, embedding)), metadata + [("general.description", DESCRIPTION), ("general.license", "mit")] + tokenizer_metadata(document))
+    about = [("general.description", DESCRIPTION), ("general.license", "mit")]
+    sampling = [(f"general.sampling.{GGUF_SAMPLING[name]}", value) for name, value in SAMPLING.items()]
+    sampling.append(("general.sampling.penalty_last_n", PENALTY_LAST_N))
+    return write_gguf(path, list(gguf_tensors(model, embedding)), metadata + about + sampling + tokenizer_metadata(document))
 
 
 def tokenizer_document(document):
@@ -119,7 +127,7 @@ def write_hf_folder(model, document, folder):
     tokenizer_config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": END, "eos_token": END, "model_max_length": s.ctx,
                         "chat_template": CHAT_TEMPLATE}
     for name, content in {"config.json": config, "tokenizer.json": tokenizer_document(document), "tokenizer_config.json": tokenizer_config,
-                          "generation_config.json": {"bos_token_id": 0, "eos_token_id": 0}}.items():
+                          "generation_config.json": {"bos_token_id": 0, "eos_token_id": 0, "do_sample": True} | SAMPLING}.items():
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

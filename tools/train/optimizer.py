@@ -2,45 +2,55 @@
 import torch
 
 
-def orthogonalised(matrix, steps=5):
-    """The nearest matrix with singular values near 1, by Newton and Schulz's iteration (Jordan et al. 2024, "Muon")."""
+def orthogonalised(matrices, dtype, steps=5):
+    """(n, rows, columns): the nearest matrices with singular values near 1, by Newton and Schulz's iteration (Jordan et al. 2024, "Muon"),
+    which bears bfloat16."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (matrix.norm() + 1e-7)
-    tall = x.shape[0] > x.shape[1]
+    x = (matrices / (torch.linalg.matrix_norm(matrices, keepdim=True) + 1e-7)).to(dtype)
+    tall = x.shape[1] > x.shape[2]
     if tall:
-        x = x.T
+        x = x.mT
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is orthogonalised: every direction of a matrix moves alike. Weight decay is decoupled."""
+    """Nesterov momentum whose update is orthogonalised: every direction of a matrix moves alike. Weight decay is decoupled.
 
-    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0):
+    Matrices of one shape are orthogonalised together, in `dtype`."""
+
+    def __init__(self, params, lr, momentum=0.95, weight_decay=0.0, dtype=torch.float32):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
+
+    def direction(self, weight, momentum):
+        """The step that Nesterov's momentum would make, before it is orthogonalised."""
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        return weight.grad.lerp(state["momentum"].lerp_(weight.grad, 1 - momentum), momentum)
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
+            by_shape = {}
             for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-                update = orthogonalised(weight.grad.lerp(momentum, group["momentum"]))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(update, alpha=-group["lr"] * max(1, weight.shape[0] / weight.shape[1]) ** 0.5)
+                if weight.grad is not None:
+                    by_shape.setdefault(weight.shape, []).append(weight)
+            for (rows, columns), weights in by_shape.items():
+                directions = torch.stack([self.direction(w, group["momentum"]) for w in weights])
+                rate = group["lr"] * max(1, rows / columns) ** 0.5
+                for weight, update in zip(weights, orthogonalised(directions, self.dtype)):
+                    weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
 
 
-def make_optimizers(model, lr, body_lr):
+def make_optimizers(model, lr, body_lr, dtype=torch.float32):
     """Learning rates at the peak of the schedule: `body_lr` for Muon's matrices, `lr` for embedding and norms."""
     body = [w for name, w in model.named_parameters() if name.endswith("_proj.weight")]
     rest = [w for name, w in model.named_parameters() if not name.endswith("_proj.weight")]
-    optimizers = [Muon(body, lr=body_lr), torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.95))]
+    optimizers = [Muon(body, lr=body_lr, dtype=dtype), torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.95))]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

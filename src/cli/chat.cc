@@ -112,12 +112,12 @@ int converse(Chat& chat) {
 
 int chat(const ChatOptions& o) {
   const InterruptGuard guard;
-  const SamplingParams sampling = resolve(o.sampling);
-  resolve_drafts(o.sampling);  // a mistake ends it before the model is loaded
+  resolve(o.sampling), resolve_drafts(o.sampling);  // a mistake ends it before the model is loaded
   const std::unique_ptr<Engine> engine = open_engine(o.model);
   if (!engine->has_chat_template()) {
     fail(ErrorKind::usage, "the model has no chat template: it completes text, use `bitnet run`");
   }
+  const SamplingParams sampling = resolve(o.sampling, engine->recommended_sampling());
   Chat state{
       .engine = *engine, .session = engine->new_session(), .options = o.sampling, .sampling = sampling, .show_stats = o.stats};
   state.conversation.set_system(o.system);

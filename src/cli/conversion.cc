@@ -17,6 +17,7 @@
 #include "common/error.h"
 #include "common/mapped_file.h"
 #include "common/output_file.h"
+#include "inference/recommended_sampling.h"
 #include "inference/vocabulary_metadata.h"
 #include "models/llama_cpp_form.h"
 
@@ -174,6 +175,7 @@ int convert(const ConvertOptions& o, Rounding rounding) {
   SourceModel source = open_source(o.source);
   refuse_own_input(o.out, source.model.files());
   if (source.is_folder() && !o.no_tokenizer) add_tokenizer(source);
+  if (source.is_folder()) add_recommended_sampling(source.metadata, *source.model.files().folder());
   ThreadPool pool(thread_count(o.threads));
   ConversionPlan plan = plan_conversion(source, options, pool);
   if (options.llama_cpp) adapt_to_llama_cpp(source, plan);

@@ -9,6 +9,7 @@
 #include "common/cpu_set.h"
 #include "common/error.h"
 #include "common/output_folder.h"
+#include "inference/recommended_sampling.h"
 #include "inference/vocabulary.h"
 #include "models/huggingface_writer.h"
 #include "tokenizers/tokenizer_json_writer.h"
@@ -59,7 +60,9 @@ std::vector<TextFile> tokenizer_files(const SourceModel& source, HuggingFacePlan
   files.push_back({"tokenizer_config.json", json_text(config, 2)});
   const Json ids = special_ids(*vocabulary);
   plan.config.update(ids);
-  files.push_back({"generation_config.json", json_text(ids, 2)});
+  Json generation = ids;
+  generation.update(recommended_generation_config(file));
+  files.push_back({"generation_config.json", json_text(generation, 2)});
   return files;
 }
 

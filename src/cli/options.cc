@@ -189,7 +189,8 @@ void add_sampling_flags(CLI::App& command, SamplingOptions& options) {
         [&](auto member) {
           command.add_option(std::string("--") + field.name, options.params.*member, field.help)
               ->type_name("X")
-              ->capture_default_str();
+              ->capture_default_str()
+              ->each([&options, &field](const std::string&) { options.given.push_back(&field); });
         },
         field.member);
   }
@@ -216,12 +217,15 @@ void add_sampling_flags(CLI::App& command, SamplingOptions& options) {
       ->capture_default_str();
 }
 
-SamplingParams resolve(const SamplingOptions& options) {
+SamplingParams resolve(const SamplingOptions& options, const SamplingParams& recommended) {
   if (options.max_tokens < -1) fail(ErrorKind::usage, "--max-tokens is {}, allowed are -1 and more", options.max_tokens);
   for (const std::string& stop : options.stop) {
     if (stop.empty()) fail(ErrorKind::usage, "--stop is empty");
   }
-  SamplingParams params = options.params;
+  SamplingParams params = recommended;
+  params.dry_sequence_breakers = options.params.dry_sequence_breakers;
+  for (const SamplerField* field : options.given)
+    std::visit([&](auto member) { params.*member = options.params.*member; }, field->member);
   for (const std::string& bias : options.logit_bias) params.logit_bias.push_back(parse_bias(bias));
   std::random_device random;
   params.seed = options.seed.value_or(random());

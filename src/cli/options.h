@@ -44,18 +44,6 @@ EngineOptions engine_options(const ModelOptions& options);
 // Opens with a progress line on standard error. Throws what Engine::open and model_path throw; Error{cancelled} after Ctrl-C.
 std::unique_ptr<Engine> open_engine(const ModelOptions& options);
 
-struct SamplingOptions {
-  SamplingParams params;
-  std::optional<std::uint64_t> seed;    // absent = random
-  std::vector<std::string> logit_bias;  // as written: "15=-2.5", "15+1", "15-inf"
-  std::int64_t max_tokens = -1;
-  std::vector<std::string> stop;
-  bool ignore_eos = false;
-  std::string prompt_lookup = "auto";
-};
-
-void add_sampling_flags(CLI::App& command, SamplingOptions& options);
-
 // The numbers of SamplingParams by the names users know, one table for flags and for chat's /set.
 struct SamplerField {
   const char* name;  // "top-k": the flag without its dashes
@@ -64,9 +52,22 @@ struct SamplerField {
 };
 std::span<const SamplerField> sampler_fields();
 
-// The params with seed and logit bias filled in. Throws Error{usage} for what is out of bounds, as far as that shows without a
-// model.
-SamplingParams resolve(const SamplingOptions& options);
+struct SamplingOptions {
+  SamplingParams params;                   // as the flags say
+  std::vector<const SamplerField*> given;  // those of the flags that were there
+  std::optional<std::uint64_t> seed;       // absent = random
+  std::vector<std::string> logit_bias;     // as written: "15=-2.5", "15+1", "15-inf"
+  std::int64_t max_tokens = -1;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+  std::string prompt_lookup = "auto";
+};
+
+void add_sampling_flags(CLI::App& command, SamplingOptions& options);
+
+// `recommended` by the model, but for what flags give; with seed and logit bias filled in. Throws Error{usage} for what is out
+// of bounds, as far as that shows without a model.
+SamplingParams resolve(const SamplingOptions& options, const SamplingParams& recommended = {});
 
 // --prompt-lookup as GenerateRequest::drafts. Throws Error{usage}.
 std::int64_t resolve_drafts(const SamplingOptions& options);

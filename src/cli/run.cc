@@ -121,7 +121,7 @@ void print_result(const RunOptions& o, const GenerateRequest& request, const Gen
 int run(const RunOptions& o) {
   check_usage(o);
   GenerateRequest request;
-  request.sampling = resolve(o.sampling);
+  resolve(o.sampling);  // a mistake ends it before the model is loaded
   request.max_tokens = o.sampling.max_tokens;
   request.stop = o.sampling.stop;
   request.ignore_eos = o.sampling.ignore_eos;
@@ -131,6 +131,7 @@ int run(const RunOptions& o) {
   const std::string prompt = o.ids.empty() ? prompt_text(o) : std::string();
   const InterruptGuard guard;
   const std::unique_ptr<Engine> engine = open_engine(o.model);
+  request.sampling = resolve(o.sampling, engine->recommended_sampling());
   const bool only_goes_on = !o.load_state.empty() && prompt.empty() && o.ids.empty();
   if (!only_goes_on) request.prompt = prompt_ids(o, *engine, prompt);
   Session session = begin(o, *engine, request.prompt);
@@ -150,8 +151,9 @@ CommandBody add_run(CLI::App& command) {
   o->sampling.max_tokens = default_max_tokens;
   command.footer(
       "The prompt is continued as it stands; --chat wraps it as a question to a model that learnt to converse. The default\n"
-      "model did not: it goes on with stories. Text that comes on standard input stands before the prompt. Ctrl-C ends the\n"
-      "text where it is.");
+      "model did not: it goes on with stories. A model may recommend how its tokens be drawn: flags come before that, and the\n"
+      "defaults above hold where it recommends nothing. Text that comes on standard input stands before the prompt. Ctrl-C ends\n"
+      "the text where it is.");
   command.add_option("text", o->positional, "the prompt")->type_name("");
   command.add_option("-p,--prompt", o->prompt, "the prompt, as a flag")->type_name("TEXT");
   command.add_option("-f,--file", o->file, "read the prompt from a file, - is standard input")->type_name("FILE");

@@ -10,6 +10,7 @@
 #include "common/stopwatch.h"
 #include "common/thread_pool.h"
 #include "inference/engine_parts.h"
+#include "inference/recommended_sampling.h"
 #include "inference/speculation.h"
 #include "inference/transformer.h"
 #include "inference/vocabulary.h"
@@ -52,8 +53,11 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   for (std::uint32_t i = 0; i < file.files().file_count(); ++i) parts->files.emplace_back(file.files().map(i));
-  if (const HuggingFaceFolder* folder = file.files().folder()) parts->folder_config = folder->config().dump();
   parts->vocabulary = read_vocabulary(file);
+  const HuggingFaceFolder* folder = file.files().folder();
+  parts->recommended_sampling =
+      folder != nullptr ? bitnet::recommended_sampling(*folder) : bitnet::recommended_sampling(*file.files().gguf());
+  if (folder != nullptr) parts->folder_config = folder->config().dump();
   if (const Tokenizer* tokenizer = parts->vocabulary.tokenizer.get())
     parts->token_masks = std::make_unique<TokenMaskCache>(*tokenizer, file.config().n_vocab, parts->vocabulary.end_ids);
   parts->model = prepare(file, *parts->kernels, *parts->pool, progress, options.generates);
@@ -68,6 +72,7 @@ const ModelConfig& Engine::config() const { return parts_->model.config; }
 std::int64_t Engine::n_ctx() const { return parts_->n_ctx; }
 const Tokenizer* Engine::tokenizer() const { return parts_->vocabulary.tokenizer.get(); }
 const std::string& Engine::tokenizer_problem() const { return parts_->vocabulary.problem; }
+const SamplingParams& Engine::recommended_sampling() const { return parts_->recommended_sampling; }
 const char* Engine::isa() const { return parts_->kernels->name; }
 int Engine::threads() const { return parts_->pool->threads(); }
 bool Engine::has_chat_template() const { return parts_->vocabulary.chat_template != nullptr; }

@@ -98,9 +98,10 @@ class Engine {
 
   const ModelConfig& config() const;
   std::int64_t n_ctx() const;
-  const Tokenizer* tokenizer() const;            // null when the file has none
-  const std::string& tokenizer_problem() const;  // why it has none; empty when it has one
-  bool is_end(TokenId id) const;                 // EOS, EOT and the like: generation stops there
+  const Tokenizer* tokenizer() const;                  // null when the file has none
+  const std::string& tokenizer_problem() const;        // why it has none; empty when it has one
+  bool is_end(TokenId id) const;                       // EOS, EOT and the like: generation stops there
+  const SamplingParams& recommended_sampling() const;  // the sampler's defaults where the files recommend nothing
   const char* isa() const;
   int threads() const;
   void set_threads(int threads);

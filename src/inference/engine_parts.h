@@ -26,12 +26,13 @@ struct Engine::Parts {
   std::int64_t n_ctx = 0;
   std::unique_ptr<KvPages> kv_pages;
   ModelVocabulary vocabulary;
+  SamplingParams recommended_sampling;
   std::unique_ptr<TokenMaskCache> token_masks;  // null without a tokenizer
   DryBreakers dry_breakers;
-  StepCosts step_costs;                         // of these threads
-  std::vector<FileReader> files;                // that the weights came from
-  std::string folder_config;                    // of a HuggingFace folder, as text
-  std::string hash;                             // once asked for
+  StepCosts step_costs;           // of these threads
+  std::vector<FileReader> files;  // that the weights came from
+  std::string folder_config;      // of a HuggingFace folder, as text
+  std::string hash;               // once asked for
 
   // Again for every pool: what pays depends on its threads.
   void measure_sparsity() {

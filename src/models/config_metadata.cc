@@ -16,6 +16,7 @@ class Keys {
   void size(const char* name, std::int64_t value) { metadata_.u32(prefix_ + name, static_cast<std::uint32_t>(value)); }
   void number(const char* name, float value) { metadata_.f32(prefix_ + name, value); }
   void text(const char* name, std::string_view value) { metadata_.text(prefix_ + name, value); }
+  void booleans(const char* name, const std::vector<bool>& values) { metadata_.booleans(prefix_ + name, values); }
 
  private:
   GgufMetadata& metadata_;
@@ -24,14 +25,10 @@ class Keys {
 
 void add_windows(Keys& keys, const ModelConfig& c) {
   if (c.window == 0) return;
-  // The pattern that files mean without saying so.
-  for (std::int64_t i = 0; i < c.n_layer; ++i) {
-    if (c.has_window(i) != (i % 6 < 5)) {
-      fail(ErrorKind::unsupported, "layer {} {} a sliding window, GGUF files of {} have one in 5 of 6 layers", i,
-           c.has_window(i) ? "has" : "has not", c.architecture);
-    }
-  }
   keys.size("attention.sliding_window", c.window);
+  bool as_meant = true;  // files mean 5 of 6 layers without saying so, and old readers know nothing else
+  for (std::int64_t i = 0; i < c.n_layer; ++i) as_meant = as_meant && c.has_window(i) == (i % 6 < 5);
+  if (!as_meant) keys.booleans("attention.sliding_window_pattern", c.windowed);
   keys.number("rope.freq_base_swa", c.window_rope_theta);
 }
 

@@ -85,6 +85,11 @@ void GgufMetadata::texts(std::string_view key, std::span<const std::string> valu
 void GgufMetadata::i32s(std::string_view key, std::span<const std::int32_t> values) {
   set(key, numbers(GgufType::i32, values));
 }
+void GgufMetadata::booleans(std::string_view key, const std::vector<bool>& values) {
+  std::string out = type_id(GgufType::array) + type_id(GgufType::boolean) + number(std::uint64_t{values.size()});
+  for (const bool value : values) out += value ? '\1' : '\0';
+  set(key, std::move(out));
+}
 void GgufMetadata::f32s(std::string_view key, std::span<const float> values) { set(key, numbers(GgufType::f32, values)); }
 
 std::size_t GgufMetadata::find(std::string_view key) const {

@@ -31,6 +31,7 @@ class GgufMetadata {
   void boolean(std::string_view key, bool value);
   void text(std::string_view key, std::string_view value);
   void texts(std::string_view key, std::span<const std::string> values);
+  void booleans(std::string_view key, const std::vector<bool>& values);
   void i32s(std::string_view key, std::span<const std::int32_t> values);
   void f32s(std::string_view key, std::span<const float> values);
 

@@ -119,14 +119,16 @@ asio::awaitable<void> metrics(Service& service, HttpExchange& exchange) {
 
 asio::awaitable<void> props(Service& service, HttpExchange& exchange) {
   const ModelUse model = co_await service.model("");
-  const SamplingParams defaults;
+  const SamplingParams& defaults = model->engine().recommended_sampling();
   const Json body = {{"default_generation_settings",
                       {{"n_ctx", model->engine().n_ctx()},
                        {"params",
                         {{"temperature", defaults.temperature},
                          {"top_k", defaults.top_k},
                          {"top_p", defaults.top_p},
-                         {"min_p", defaults.min_p}}}}},
+                         {"min_p", defaults.min_p},
+                         {"repeat_penalty", defaults.repeat_penalty},
+                         {"repeat_last_n", defaults.repeat_last_n}}}}},
                      {"total_slots", model->scheduler().options().most_running},
                      {"model_alias", model->name()},
                      {"has_chat_template", model->engine().has_chat_template()},

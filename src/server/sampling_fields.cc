@@ -101,6 +101,7 @@ void read_stops(const Fields& fields, const char* name, GenerateRequest& generat
 }
 
 void read_sampling(const Fields& fields, const Engine& engine, GenerateRequest& generate, const SamplingLimits& limits) {
+  generate.sampling = engine.recommended_sampling();
   for (const auto& field : float_fields) {
     if (const auto value = fields.number(field.name, field.low, field.high))
       generate.sampling.*field.member = static_cast<float>(*value);

@@ -14,7 +14,7 @@ struct SamplingLimits {
 };
 
 // temperature, top_k, top_p, ..., the penalties, seed, logit_bias and ignore_eos, by the names of OpenAI, llama.cpp, vLLM and
-// Ollama, which agree. What is not there keeps its value; without a seed a random one is taken. Throws ApiError naming the
+// Ollama, which agree. What is not there is as the model recommends; without a seed a random one is taken. Throws ApiError naming the
 // field.
 void read_sampling(const Fields& fields, const Engine& engine, GenerateRequest& generate, const SamplingLimits& limits = {});
 

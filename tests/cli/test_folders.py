@@ -56,6 +56,25 @@ def test_generation_ends_at_each_token_that_the_folder_names(bitnet, copy):
         assert (len(answer["ids"]), answer["finish_reason"]) == (count, "stop")
 
 
+def test_tokens_are_drawn_as_the_model_recommends_unless_flags_say_otherwise(bitnet, copy):
+    run = ["--ids", "5,6,7", "-n", 12, "--seed", 3, "--format", "json"]
+
+    def ids(model, *flags):
+        return json.loads(bitnet.text("run", "-m", model, *run, *flags))["ids"]
+
+    warm, greedy = ids(copy), ids(copy, "--temp", 0)
+    assert warm != greedy
+    (copy / "generation_config.json").write_text(json.dumps({"temperature": 0, "top_k": 5}))
+    assert ids(copy) == greedy and ids(copy, "--temp", 0.8, "--top-k", 40) == warm
+    bitnet.text("convert", copy, "-o", "recommends.gguf", "--type", "I2_S")
+    assert ids("recommends.gguf") == greedy and ids("recommends.gguf", "--temp", 0.8, "--top-k", 40) == warm
+    bitnet.text("convert", "recommends.gguf", "-o", "recommends", "--type", "hf")
+    config = json.loads((bitnet.home / "recommends" / "generation_config.json").read_text())
+    assert (config["temperature"], config["top_k"], config["do_sample"]) == (0, 5, False)
+    (copy / "generation_config.json").write_text(json.dumps({"top_p": 7}))
+    assert "generation_config.json: recommends settings that cannot be: top_p is 7" in bitnet.refusal(4, "run", "-m", copy, *run)
+
+
 def test_a_template_of_its_own_comes_first(bitnet, copy):
     (copy / "chat_template.jinja").write_text("{{ messages[0].content }}")
     answer = json.loads(bitnet.text("run", "-m", copy, "--chat", "-p", "hello", *GREEDY))

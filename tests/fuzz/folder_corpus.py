@@ -222,6 +222,8 @@ def wrong_folders():
     for name, source in (("syntax", "{% if %}"), ("include", "{% include '/etc/passwd' %}"), ("depth", "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}")):
         case(f"template_{name}", "chat template", lambda f, s=source: f.tokenizer_config.update(chat_template=s))
         case(f"template_file_{name}", "chat template", put("chat_template.jinja", source.encode()))
+    for key, value in (("temperature", "x"), ("temperature", [1]), ("top_p", 2), ("top_k", 1.5), ("top_k", 2**40), ("repetition_penalty", 0)):
+        case(f"generation_{key}_{json.dumps(value)}", "generation_config.json: ", lambda f, k=key, v=value: f.generation_config.update({k: v}))
     for value in (8, -1, 2**40, "7", [7, 8], [[7]]):
         case(f"generation_eos_{json.dumps(value)}", "generation_config.json: eos_token_id", lambda f, v=value: f.generation_config.update(eos_token_id=v))
     return out

@@ -147,9 +147,6 @@ def test_gemma_folders_give_what_transformers_gives(bitnet, tmp_path, name, olde
     folder = write_gemma_folder(tmp_path / name, name, older)
     found = bitnet.logits(folder, expected[strict + "tokens"])[-len(expected[strict + "logits"]):]
     assert np.abs(found - expected[strict + "logits"]).max() <= STRICT_BOUND
-    if family_models.family(name)["window"]:
-        assert "5 of 6 layers" in bitnet.refusal("convert", folder, "-o", tmp_path / "m.gguf")[1]
-        return
     bitnet.call("convert", folder, "-o", tmp_path / "m.gguf")
     assert bitnet.npy_bytes(tmp_path / "m.gguf", expected["tokens"]) == bitnet.npy_bytes(folder, expected["tokens"])
 

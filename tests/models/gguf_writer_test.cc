@@ -46,6 +46,8 @@ std::string every_type() {
   b.entry("u16", 2, GgufBuilder::number<std::uint16_t>(65000)), b.entry("i16", 3, GgufBuilder::number<std::int16_t>(-300));
   b.u32("u32", 4000000000u), b.entry("i32", 5, GgufBuilder::number<std::int32_t>(-5));
   b.f32("f32", 1e-5f), b.boolean("yes", true), b.text("text", "a\nb"), b.texts("texts", {"", "x"});
+  b.entry("booleans", 9,
+          test::GgufBuilder::number<std::uint32_t>(7) + test::GgufBuilder::number<std::uint64_t>(3) + std::string("\1\0\1", 3));
   b.i32s("i32s", {-1, 7}), b.f32s("f32s", {0.5f, -3});
   b.entry("u64", 10, GgufBuilder::number<std::uint64_t>(1ull << 60)), b.entry("i64", 11, GgufBuilder::number<std::int64_t>(-9));
   b.entry("f64", 12, GgufBuilder::number(0.1));
@@ -90,7 +92,7 @@ TEST(GgufWriter, EncodesEveryTypeOfMetadata) {
   const float f32s[] = {0.5f, -3};
   m.text("general.architecture", "llama"), m.u8("u8", 200), m.i8("i8", -2), m.u16("u16", 65000), m.i16("i16", -300);
   m.u32("u32", 4000000000u), m.i32("i32", -5), m.f32("f32", 1e-5f), m.boolean("yes", true), m.text("text", "a\nb");
-  m.texts("texts", texts), m.i32s("i32s", i32s), m.f32s("f32s", f32s);
+  m.texts("texts", texts), m.booleans("booleans", {true, false, true}), m.i32s("i32s", i32s), m.f32s("f32s", f32s);
   m.u64("u64", 1ull << 60), m.i64("i64", -9), m.f64("f64", 0.1);
   const test::TempFile temp(every_type());
   GgufMetadata expected = metadata_of(GgufFile::open(temp.path()));

@@ -1,10 +1,12 @@
 // Reads configuration files and hands their values to CLI11 where nothing else was given.
 #include "cli/config_file.h"
 
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/terminal.h"
 #include "common/error.h"
@@ -49,15 +51,42 @@ Settings read_json(const std::string& text, const std::string& path) {
   return settings;
 }
 
+std::string scalar(const toml::node& value, const std::string& path, const std::string& name) {
+  if (const auto* text = value.as_string()) return text->get();
+  if (const auto* number = value.as_integer()) return fmt::format("{}", number->get());
+  if (const auto* number = value.as_floating_point()) return fmt::format("{}", number->get());
+  if (const auto* flag = value.as_boolean()) return flag->get() ? "true" : "false";
+  fail(ErrorKind::usage, "{}: {} is neither text, number, true, false nor a list of these", printable(path, 512),
+       printable(name));
+}
+
+void add_settings(Settings& settings, const toml::table& table, const std::string& path, const std::string& section) {
+  for (const auto& [key, value] : table) {
+    const std::string name(key.str());
+    if (const toml::table* inner = value.as_table()) {
+      if (name != section)
+        fail(ErrorKind::usage, "{}: [{}] is a section of its own, only [{}] is read", printable(path, 512), printable(name),
+             section.empty() ? "that of the command" : section);
+      add_settings(settings, *inner, path, "");
+      continue;
+    }
+    std::vector<std::string> values;
+    if (const toml::array* list = value.as_array()) {
+      for (const toml::node& entry : *list) values.push_back(scalar(entry, path, name));
+    } else {
+      values.push_back(scalar(value, path, name));
+    }
+    settings.emplace_back(with_dashes(name), std::move(values));
+  }
+}
+
 Settings read_toml(const std::string& text, const std::string& path, const std::string& command) {
-  std::istringstream stream(text);
   Settings settings;
-  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(stream)) {
-    if (item.name == "++" || item.name == "--") continue;  // where sections begin and end
-    if (item.parents.size() > 1 || (item.parents.size() == 1 && item.parents.front() != command))
-      fail(ErrorKind::usage, "{}: {} is in a section of its own, only [{}] is read", printable(path, 512),
-           printable(item.fullname()), command);
-    settings.emplace_back(with_dashes(item.name), item.inputs);
+  try {
+    add_settings(settings, toml::parse(text), path, command);
+  } catch (const toml::parse_error& error) {
+    fail(ErrorKind::usage, "{} is no TOML: line {}: {}", printable(path, 512), error.source().begin.line,
+         printable(std::string(error.description())));
   }
   return settings;
 }

@@ -12,12 +12,12 @@ class App;
 
 namespace bitnet::cli {
 
-// Flags by their names without dashes in front, in the order of the file; a list has several values.
+// Flags by their names without dashes in front; a list has several values.
 using Settings = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
-// JSON (an object whose values are texts, numbers, true, false, or lists of these) when the file begins with "{"; else TOML or
-// INI as far as that is NAME = VALUE, lists in brackets, comments behind # and a section of the command's name. Names are
-// written with "-" or "_". Throws Error{not_found, usage} naming the file and the place.
+// JSON when the file begins with "{", else TOML: an object or table whose values are texts, numbers, true, false, or lists of
+// these; of TOML's tables that of the command's name is read, too. Names are written with "-" or "_". Throws
+// Error{not_found, usage} naming the file and the place.
 Settings read_config(const std::string& path, const std::string& command);
 
 // Sets the command's options as if they were flags, but for those that were set already. Throws Error{usage} for a name that is

@@ -1,6 +1,6 @@
-# Writes a C++ source that holds files as bytes: cmake -DFOLDER=DIR -DFILES="a.html b.css" -DOUT=FILE.cc -P EmbedFiles.cmake
+# Writes a C++ source that holds files as bytes: cmake -DFOLDER=DIR -DFILES="a.html b.css" -DFUNCTION=NAME -DOUT=FILE.cc -P EmbedFiles.cmake
 #
-# It defines bitnet::server::embedded_files(), declared in server/page.cc: name and bytes of each, in the order given.
+# It defines bitnet::server::NAME(), which whoever needs it declares: name and bytes of each file, in the order given.
 separate_arguments(FILES)
 set(arrays "")
 set(rows "")
@@ -25,6 +25,6 @@ const std::array<std::pair<std::string_view, std::string_view>, ${number}> files
 ${rows}}};
 }  // namespace
 
-std::span<const std::pair<std::string_view, std::string_view>> embedded_files() { return files; }
+std::span<const std::pair<std::string_view, std::string_view>> ${FUNCTION}() { return files; }
 }  // namespace bitnet::server
 ")

@@ -13,7 +13,7 @@
 namespace bitnet::server {
 
 // By cmake/EmbedFiles.cmake: name and bytes.
-std::span<const std::pair<std::string_view, std::string_view>> embedded_files();
+std::span<const std::pair<std::string_view, std::string_view>> page_files();
 
 namespace {
 
@@ -31,7 +31,7 @@ const char* type_of(std::string_view name) {
 
 std::map<std::string, PageFile, std::less<>> by_path() {
   std::map<std::string, PageFile, std::less<>> files;
-  for (const auto& [name, bytes] : embedded_files()) {
+  for (const auto& [name, bytes] : page_files()) {
     Sha256 hash;
     hash.update(bytes);
     const std::string path = name == "index.html" ? "/" : fmt::format("/page/{}", name);

@@ -97,6 +97,7 @@ void record(const CompletionJob& job, Metrics& metrics, HttpRecord& record) {
   record.model = job.model().name();
   record.prompt_tokens = usage.prompt_tokens, record.cached_tokens = usage.cached_tokens;
   record.generated_tokens = usage.completion_tokens;
+  for (const FinishReason reason : job.finishes()) metrics.count_finish(record.model, reason);
   for (const Timings& timings : job.timings()) {
     if (timings.first_token_seconds <= 0) continue;
     metrics.add_queue_wait(std::max(0.0, timings.first_token_seconds - timings.prompt_seconds));
@@ -149,7 +150,12 @@ asio::awaitable<void> answer(Service& service, HttpExchange& exchange, ReadReque
     }
     if (!job->done()) co_await bell->wait(service.options.heartbeat);
   }
-  if (*gone) throw boost::system::system_error(asio::error::connection_reset);
+  if (*gone) {
+    // Its side is closed; should it still listen, it is told why there is no answer.
+    co_await exchange.respond(
+        error_response({400, "invalid_request_error", "the connection was closed before the answer"}, exchange.request().path));
+    throw boost::system::system_error(asio::error::connection_reset);
+  }
   co_await exchange.respond(json_response(200, writer->whole()));
 }
 

@@ -178,4 +178,17 @@ std::vector<Timings> CompletionJob::timings() const {
   return timings;
 }
 
+std::vector<FinishReason> CompletionJob::finishes() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FinishReason> reasons;
+  for (const auto& result : results_) {
+    if (!result) {
+      reasons.push_back(FinishReason::cancelled);
+    } else if (!error_) {
+      reasons.push_back(result->finish_reason);
+    }
+  }
+  return reasons;
+}
+
 }  // namespace bitnet::server

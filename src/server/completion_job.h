@@ -61,6 +61,8 @@ class CompletionJob : public std::enable_shared_from_this<CompletionJob> {
   std::vector<Answer> answers() const;
   Usage usage() const;
   std::vector<Timings> timings() const;  // of the sequences that ended
+  // Why each sequence ended; one that has not yet, because its client left, as cancelled. None that ended where one failed.
+  std::vector<FinishReason> finishes() const;
   // Of the answer at this place, once it has ended; of the first sequence where several compete.
   const GenerateResult& result(std::int64_t index) const;
 

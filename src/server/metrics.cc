@@ -108,6 +108,11 @@ void Metrics::add_generation(double seconds) {
   generation_.add(seconds);
 }
 
+void Metrics::count_finish(const std::string& model, FinishReason reason) {
+  const std::lock_guard lock(mutex_);
+  ++finished_[{model, reason}];
+}
+
 std::string Metrics::text(const std::vector<ModelStatus>& models, std::int64_t connections, const HttpLimits& limits,
                           const MetricsNames& names) const {
   std::string out;
@@ -198,6 +203,21 @@ void Metrics::write_vllm(std::string& out, const std::vector<ModelStatus>& model
   each("num_preemptions_total", "counter", [](Status s) { return s.preempted; });
   each("prompt_tokens_total", "counter", asked);
   each("generation_tokens_total", "counter", [](Status s) { return s.generated_tokens; });
+  header(out, "vllm:request_success_total", "counter", "As vLLM names it");
+  for (const ModelStatus& model : models) {
+    const auto count = [&](FinishReason reason) {
+      const auto found = finished_.find({model.name, reason});
+      return found == finished_.end() ? 0 : found->second;
+    };
+    // vLLM has no limit of time: what that cut off counts as cut off by length.
+    const std::pair<const char*, std::uint64_t> rows[] = {
+        {"stop", count(FinishReason::stop)},
+        {"length", count(FinishReason::length) + count(FinishReason::deadline)},
+        {"abort", count(FinishReason::cancelled)}};
+    for (const auto& [reason, number] : rows)
+      out += fmt::format("vllm:request_success_total{{model_name=\"{}\",finished_reason=\"{}\"}} {}\n", escaped(model.name),
+                         reason, number);
+  }
   // Times are measured over all models; the first stands for them.
   const std::string label = fmt::format("model_name=\"{}\"", models.empty() ? "" : escaped(models.front().name));
   first_token_.write(out, "vllm:time_to_first_token_seconds", "As vLLM names it", label);

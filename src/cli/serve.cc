@@ -158,7 +158,9 @@ void add_network_flags(CLI::App& command, ServeOptions& o) {
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command.add_option("--max-connections-per-address", o.server.limits.connections_per_address, "of these from one address")
+  command
+      .add_option("--max-connections-per-address", o.server.limits.connections_per_address,
+                  "of these from one address other than loopback's")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
@@ -219,7 +221,7 @@ CommandBody add_serve(CLI::App& command) {
   add_log_flags(command, o);
   command
       .add_option("--config", o.config_file,
-                  "file of settings, by the names of these flags: JSON, or TOML as far as NAME = VALUE goes")
+                  "file of settings, by the names of these flags: JSON, or TOML with a section [serve] or none")
       ->type_name("FILE");
   name_variables(command);
   command.footer(

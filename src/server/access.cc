@@ -30,7 +30,7 @@ bool equal_letters(std::string_view a, std::string_view b) {
 }
 
 std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  if (host.starts_with('[')) return host.substr(0, std::max(host.find(']'), host.find(']') + 1));  // all of it without a ']'
   return host.substr(0, host.find(':'));
 }
 

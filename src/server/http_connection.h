@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "server/http_exchange.h"
 
@@ -21,16 +20,24 @@ class Connection {
 
   // Serves requests until one side has enough.
   boost::asio::awaitable<void> run();
-  // Answers whatever comes and ends.
-  boost::asio::awaitable<void> refuse(int status, const std::string& message);
+  // Answers whatever comes, and ends.
+  boost::asio::awaitable<void> turn_away(int status, const std::string& message);
 
  private:
   using Parser = http::request_parser<http::string_body>;
 
-  boost::asio::awaitable<bool> serve_one(bool last);  // false when the connection is over
-  boost::asio::awaitable<bool> wait_for_request();
-  std::optional<std::pair<int, std::string>> check(const HttpRequest& request, const Parser& parser) const;
+  struct Refusal {
+    int status = 0;  // 0: nobody is there to be told
+    std::string message = {};
+  };
+
+  boost::asio::awaitable<bool> serve_one(bool first, bool last);  // false when the connection is over
+  boost::asio::awaitable<bool> wait_for_request(bool first);
+  boost::asio::awaitable<std::optional<Refusal>> read_header(Parser& parser);
+  std::optional<Refusal> check(const HttpRequest& request, const Parser& parser) const;
   boost::asio::awaitable<bool> read_body(Parser& parser, HttpRequest& request);
+  boost::asio::awaitable<error_code> read_rest(Parser& parser);
+  boost::asio::awaitable<void> refuse(int status, const std::string& message);
 
   std::shared_ptr<State> state_;
   Transport stream_;

@@ -7,6 +7,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http.hpp>
 
@@ -105,22 +106,43 @@ class Exchange final : public HttpExchange {
   }
 
   void watch(std::function<void()> gone) override {
-    watch_ = std::make_shared<Watch>();
-    stream_.socket().async_wait(
-        Socket::wait_read,
-        asio::bind_cancellation_slot(watch_->signal.slot(), [this, watch = watch_, gone = std::move(gone)](error_code error) {
-          if (!error && watch->on && stream_.client_left()) gone();
-        }));
+    watch_ = std::make_shared<Watch>(executor(), std::move(gone));
+    wait_until_readable();
   }
 
   void stop_watching() {
     if (!watch_) return;
     watch_->on = false;
+    watch_->timer.cancel();
     watch_->signal.emit(asio::cancellation_type::all);
     watch_.reset();
   }
 
  private:
+  struct Watch {
+    Watch(asio::any_io_executor executor, std::function<void()> f) : timer(std::move(executor)), gone(std::move(f)) {}
+    asio::cancellation_signal signal;
+    asio::steady_timer timer;
+    std::function<void()> gone;
+    bool on = true;
+  };
+
+  void wait_until_readable() {
+    stream_.socket().async_wait(Socket::wait_read,
+                                asio::bind_cancellation_slot(watch_->signal.slot(), [this, watch = watch_](error_code error) {
+                                  if (!error && watch->on) look(watch);
+                                }));
+  }
+
+  // The next request may lie there already: then the socket stays readable, and is looked at now and then.
+  void look(const std::shared_ptr<Watch>& watch) {
+    if (stream_.client_left()) return watch->gone();
+    watch->timer.expires_after(std::chrono::milliseconds(100));
+    watch->timer.async_wait([this, watch](error_code error) {
+      if (!error && watch->on) look(watch);
+    });
+  }
+
   template <class Body>
   http::response<Body> head(const HttpResponse& response) {
     http::response<Body> message(static_cast<http::status>(response.status), version_);
@@ -138,10 +160,6 @@ class Exchange final : public HttpExchange {
   unsigned version_;
   HttpRecord record_;
   bool keep_alive_, began_ = false, chunked_ = false;
-  struct Watch {
-    asio::cancellation_signal signal;
-    bool on = true;
-  };
   std::shared_ptr<Watch> watch_;
 };
 

@@ -2,6 +2,7 @@
 #include "server/http_server.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,17 +28,25 @@ const std::string* HttpRequest::header(std::string_view lower_case_name) const {
 
 namespace {
 
+// This machine's own connections are of many clients: a proxy hands them on, or they are of several programs.
+bool is_of_this_machine(const std::string& peer) { return peer == "unix" || asio::ip::make_address(peer).is_loopback(); }
+
+bool is_crowded(const State& state, const std::string& peer) {
+  if (state.connections >= state.limits.connections) return true;
+  const auto from_peer = state.by_address.find(peer);
+  return from_peer != state.by_address.end() && from_peer->second >= state.limits.connections_per_address &&
+         !is_of_this_machine(peer);
+}
+
 asio::awaitable<void> serve(std::shared_ptr<State> state, Socket socket, std::string peer) {
-  const auto from_peer = state->by_address.find(peer);
   const bool secure = state->tls != nullptr && peer != "unix";
-  const bool crowded =
-      state->connections >= state->limits.connections ||
-      (peer != "unix" && from_peer != state->by_address.end() && from_peer->second >= state->limits.connections_per_address);
-  if (crowded && secure) co_return;  // to tell it why would cost a handshake
+  const bool crowded = is_crowded(*state, peer);
+  // To tell it why would cost a handshake, and those that are told take room, too.
+  if (crowded && (secure || state->connections >= 2 * state->limits.connections)) co_return;
   Connection connection(state, std::move(socket), std::move(peer), secure);
   try {
     if (crowded) {
-      co_await connection.refuse(503, "there are too many connections");
+      co_await connection.turn_away(503, "there are too many connections");
     } else {
       co_await connection.run();
     }
@@ -92,6 +101,15 @@ std::string start(const std::shared_ptr<State>& state, std::unique_ptr<Local::ac
   return "unix:" + state->local.back()->local_endpoint().path();
 }
 
+// As many descriptors as connections may need, as far as this process may: what it was started with is often 1024.
+void ask_for_descriptors(std::int64_t connections) {
+  rlimit limit = {};
+  const auto wanted = static_cast<rlim_t>(2 * connections + 64);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 std::string listen_on_file(const std::shared_ptr<State>& state, const std::string& path) {
   struct stat old{};
   if (::lstat(path.c_str(), &old) == 0 && S_ISSOCK(old.st_mode)) ::unlink(path.c_str());
@@ -142,6 +160,7 @@ HttpServer::~HttpServer() { close(); }
 void HttpServer::use_tls(std::shared_ptr<asio::ssl::context> context) { state_->tls = std::move(context); }
 
 std::string HttpServer::listen(const HttpAddress& address) {
+  ask_for_descriptors(state_->limits.connections);
   try {
     if (!address.inherited.empty()) {
       std::string text;

@@ -23,8 +23,8 @@ struct HttpLimits {
   std::uint32_t header_bytes = 32 << 10;
   std::size_t target_bytes = 8 << 10, headers = 100;
   std::uint64_t body_bytes = 4 << 20;
-  std::int64_t connections = 1024, connections_per_address = 256, requests_per_connection = 1000;
-  std::chrono::seconds header_time{10}, body_time{60}, idle_time{75}, write_time{30};
+  std::int64_t connections = 1024, connections_per_address = 256, requests_per_connection = 1000;  // loopback is no address
+  std::chrono::seconds header_time{10}, body_time{60}, body_pause{10}, idle_time{75}, write_time{30};
 };
 
 struct HttpRequest {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -56,6 +57,26 @@ bool is_request_id(const std::string& text) {
          text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:") == std::string::npos;
 }
 
+// What a preflight is told of headers: those that it names, for clients send many of their own (x-stainless-os, anthropic-beta,
+// traceparent), or where it names none, too many, or what are no names, the usual ones.
+std::string allowed_headers(const std::string* asked) {
+  static constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+  static constexpr std::size_t most_bytes = 2048, most_name = 64;
+  const std::string usual = "Authorization, Content-Type, X-Api-Key, X-Request-Id";
+  if (asked == nullptr || asked->size() > most_bytes) return usual;
+  std::string out;
+  for (std::size_t at = 0; at <= asked->size();) {
+    const std::size_t end = std::min(asked->find(',', at), asked->size());
+    std::string_view name = std::string_view(*asked).substr(at, end - at);
+    name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
+    name = name.substr(0, name.find_last_not_of(" \t") + 1);
+    if (name.empty() || name.size() > most_name || name.find_first_not_of(letters) != std::string_view::npos) return usual;
+    out += (out.empty() ? "" : ", ") + std::string(name);
+    at = end + 1;
+  }
+  return out;
+}
+
 }  // namespace
 
 struct Server::Parts {
@@ -69,7 +90,9 @@ struct Server::Parts {
             [this](HttpExchange& exchange) { return handle(exchange); },
             [this](HttpRequest& request, int status, const std::string& message) {
               name_request(request);
-              return error_response({status, status == 503 ? "unavailable_error" : "invalid_request_error", message});
+              ApiError error(status, status == 503 ? "unavailable_error" : "invalid_request_error", message);
+              if (status == 503) error.retry_after = 1;  // too many connections
+              return error_response(error);
             },
             [this](const HttpRequest& request, const HttpRecord& record) { observe(request, record); }) {}
 
@@ -102,7 +125,8 @@ std::optional<HttpResponse> Server::Parts::cross_site(HttpRequest& request) {
   if (origin == nullptr && !preflight) return std::nullopt;
   if (origin != nullptr && access.origin_allowed(*origin)) {
     request.answer_with.emplace_back("Access-Control-Allow-Origin", *origin);
-    request.answer_with.emplace_back("Vary", "Origin");
+    request.answer_with.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, retry-after-ms");
+    request.answer_with.emplace_back("Vary", preflight ? "Origin, Access-Control-Request-Headers" : "Origin");
   } else if (preflight) {
     return error_response({403, "permission_error", "pages of this origin may not ask here; --cors-origin allows one"});
   }
@@ -111,7 +135,7 @@ std::optional<HttpResponse> Server::Parts::cross_site(HttpRequest& request) {
                       "",
                       "",
                       {{"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
-                       {"Access-Control-Allow-Headers", "Authorization, Content-Type, X-Api-Key, X-Request-Id"},
+                       {"Access-Control-Allow-Headers", allowed_headers(request.header("access-control-request-headers"))},
                        {"Access-Control-Max-Age", "600"}}};
 }
 

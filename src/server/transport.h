@@ -1,6 +1,7 @@
 // The bytes of one connection, in the clear or through TLS, under one time limit; for http_server.cc alone.
 #pragma once
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace bitnet::server::http_detail {
 
@@ -73,8 +75,8 @@ class Transport {
     if (tls_) co_await tls_->async_shutdown(asio::redirect_error(use_awaitable, error));
     plain_.socket().shutdown(Socket::shutdown_send, error);
     error = {};
-    std::array<char, 4096> waste;
-    for (std::size_t total = 0; !error && total < (1u << 20);)
+    std::vector<char> waste(16 << 10);
+    for (std::size_t total = 0; !error && total < (64u << 20);)
       total += co_await plain_.async_read_some(asio::buffer(waste), asio::redirect_error(use_awaitable, error));
     close();
   }
@@ -84,6 +86,8 @@ class Transport {
     std::array<unsigned char, 5> head = {};
     const auto got = ::recv(plain_.socket().native_handle(), head.data(), head.size(), MSG_PEEK | MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) return true;
+    pollfd state = {plain_.socket().native_handle(), POLLRDHUP, 0};
+    if (::poll(&state, 1, 0) > 0) return true;  // though there is something to read
     if (!tls_ || got < 5) return false;
     // A TLS client says goodbye first, by an alert: a record of type 21, or in TLS 1.3 one that looks like data and has room
     // for the two bytes of an alert, its type and a tag of 16 bytes, which no request fits in.

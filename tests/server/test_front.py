@@ -199,6 +199,11 @@ def served(model, home, *flags, **variables):
 FILES = {"bitnet.json": '{"parallel": 3, "api-key": ["a", "b"], "no_prefix_cache": true}',
          "bitnet.toml": '# comment\nparallel = 3\napi_key = ["a", "b"]\nno-prefix-cache = true\n',
          "section.toml": '[serve]\nparallel = 3  # three\napi-key = ["a", "b"]\n'}
+KEYS = ["a#b", "c = d, \"e\" 'f' # g", "[h]", "q\\"]
+MARKS = {"marks.toml": """# '#' in quotes is no comment
+api-key = ["a#b", 'x', \"\"\"c = d, "e" 'f' # g\"\"\",  # but this is one
+  "[h]", "\\u0071\\\\"]
+""", "marks.json": json.dumps({"api-key": ["x", *KEYS]})}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -211,9 +216,20 @@ def test_settings_from_a_file(model, tmp_path, name):
     assert served(model, tmp_path, "--config", path, "--parallel", 5, BITNET_PARALLEL="4") == {"a": (200, 5), "b": (200, 5), "c": refused}
 
 
+@pytest.mark.parametrize("name", MARKS)
+def test_marks_within_quotes_are_text(start, tmp_path, name):
+    path = tmp_path / name
+    path.write_text(MARKS[name])
+    server = start("--config", path)
+    for key in KEYS:
+        assert server.ask("GET", "/v1/models", headers={"X-Api-Key": key.encode()})[0] == 200, key
+    assert server.ask("GET", "/v1/models", headers={"X-Api-Key": "a"})[0] == 401
+
+
 @pytest.mark.parametrize("text,fact", [('{"paralell": 3}', "'paralell' is no setting"), ("paralell = 3\n", "'paralell' is no setting"), ('{"parallel": "many"}', "many"),
                                        ('{"parallel": 0}', "0"), ("{nonsense", "is no JSON"), ('{"parallel": {"a": 1}}', "parallel is neither"), ("[other]\nparallel = 3\n", "other"),
-                                       ('{"config": "x"}', "'config' is no setting"), ("hello world\n", "is no setting"), ('{"log-level": "loud"}', "loud")])
+                                       ('{"config": "x"}', "'config' is no setting"), ("hello world\n", "is no TOML: line 1"), ("host = localhost\n", "is no TOML: line 1"), ("parallel = 2024-01-01\n", "parallel is neither"),
+                                       ("parallel = 3\nparallel = 4\n", "line 2"), ("[serve.more]\nparallel = 3\n", "more"), ('{"log-level": "loud"}', "loud")])
 def test_a_wrong_setting_is_one_line(model, tmp_path, text, fact):
     path = tmp_path / "file"
     path.write_text(text)
@@ -325,6 +341,8 @@ def test_metrics(start):
     assert cached > 0 and value('vllm:prefix_cache_hits_total{model_name="tiny"}') == cached == value('vllm:gpu_prefix_cache_hits_total{model_name="tiny"}')
     assert value('vllm:num_requests_running{model_name="tiny"}') == 0 == value('vllm:num_requests_waiting{model_name="tiny"}') == value("llamacpp:requests_processing")
     assert value('vllm:kv_cache_usage_perc{model_name="tiny"}') == value('vllm:gpu_cache_usage_perc{model_name="tiny"}') == value("bitnet_kv_use_ratio")
+    successes = [value(f'vllm:request_success_total{{model_name="tiny",finished_reason="{reason}"}}') for reason in ("stop", "length", "abort")]
+    assert sum(successes[:2]) == 2 and successes[2] == 0
     assert value("llamacpp:tokens_predicted_total") == value("bitnet_generated_tokens_total") > 0
     pid = server.process.pid
     with open(f"/proc/{pid}/statm") as file:

@@ -45,7 +45,7 @@ CASES = {
     "huge header": (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70000 + b"\r\n\r\n", [431]),
     "many headers": (b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"X: 1\r\n" * 8000 + b"\r\n", [431]),
     "space before colon": (b"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n", [400]),
-    "folded header": (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb\r\n\r\n", [200, 400]),
+    "folded header": (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb\r\n\r\n", [400]),
     "bare line feeds": (b"GET /health HTTP/1.1\nHost: localhost\n\n", [400]),
     "nul in header": (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n", [400]),
     "unknown method": (b"BREW /health HTTP/1.1\r\nHost: localhost\r\n\r\n", [400, 405]),
@@ -127,8 +127,30 @@ def test_pages_of_allowed_origins_may_ask(start):
     preflight = {"Origin": "http://page.example", "Access-Control-Request-Method": "POST"}
     status, headers, _ = server.ask("OPTIONS", "/v1/completions", headers=preflight)
     assert (status, headers["Access-Control-Allow-Origin"]) == (204, "http://page.example")
+    assert headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, X-Api-Key, X-Request-Id"
     assert server.ask("GET", "/health", headers={"Origin": "http://page.example"})[1]["Access-Control-Allow-Origin"] == "http://page.example"
     assert "Access-Control-Allow-Origin" not in server.ask("GET", "/health", headers={"Origin": "http://other.example"})[1]
+
+
+def test_preflights_are_told_what_they_ask_for_within_bounds(start):
+    server = start("--cors-origin", "http://page.example")
+
+    def allowed(asked, origin="http://page.example"):
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+        status, headers, _ = server.ask("OPTIONS", "/v1/chat/completions", headers=headers)
+        assert (status, "Access-Control-Allow-Headers" in headers) == ((204, True) if origin == "http://page.example" else (403, False))
+        assert origin != "http://page.example" or "Access-Control-Request-Headers" in headers["Vary"]
+        return headers.get("Access-Control-Allow-Headers")
+
+    sdk = ["anthropic-beta", "anthropic-dangerous-direct-browser-access", "anthropic-version", "authorization", "content-type", "traceparent", "x-api-key",
+           "x-stainless-arch", "x-stainless-retry-count"]
+    assert allowed(",".join(sdk)) == allowed(" ,\t".join(sdk)) == ", ".join(sdk)
+    usual = allowed("")
+    assert usual == "Authorization, Content-Type, X-Api-Key, X-Request-Id"
+    for wrong in ("a b", "a,,b", "a:b", "x" * 65, ",".join(f"x-{i}" for i in range(500)), "*", "a;q=1", "<script>"):
+        assert allowed(wrong) == usual, wrong
+    assert allowed("x-api-key", origin="http://other.example") is None
+    assert "x-request-id" in server.ask("GET", "/health", headers={"Origin": "http://page.example"})[1]["Access-Control-Expose-Headers"].lower()
 
 
 def test_slow_connections_do_not_slow_others(server):

@@ -26,25 +26,35 @@ void Scheduler::Rates::add(double seconds, std::int64_t prompt_tokens, std::int6
   }
 }
 
-// One token of each that decodes; of the prompts equal shares of what is left, so that a short one is not kept waiting by a
-// long one.
+// One token of each that decodes. Of what prompts may take, half is for the one that came first, so that it is read whoever
+// else comes, and the rest for those that have least to read: of equally long ones each has its first token before the next is
+// begun, rather than all of them late.
 std::vector<Scheduler::Part> Scheduler::choose() const {
   std::vector<Part> parts;
-  std::int64_t readers = 0, decoding = 0;
-  for (const auto& sequence : running_) (sequence->pending() > 1 ? readers : decoding) += 1;
-  std::int64_t left = engine_.max_batch() - decoding;
-  if (decoding > 0) left = std::min(left, options_.prompt_chunk);
+  std::vector<std::size_t> readers;  // places among the parts
   for (const auto& sequence : running_) {
-    const std::int64_t pending = sequence->pending();
-    if (pending <= 1) {
-      parts.push_back({sequence.get(), 1});
-      continue;
-    }
-    const std::int64_t share = std::min(left, std::max(smallest_share, left / readers--));
-    const std::int64_t tokens = std::min(pending, share);
-    left -= tokens;
-    if (tokens > 0) parts.push_back({sequence.get(), tokens});
+    const bool reads = sequence->pending() > 1;
+    if (reads) readers.push_back(parts.size());
+    parts.push_back({sequence.get(), reads ? 0 : 1});
   }
+  const std::size_t decoding = parts.size() - readers.size();
+  std::int64_t left = std::max<std::int64_t>(0, engine_.max_batch() - static_cast<std::int64_t>(decoding));
+  if (decoding > 0) left = std::min(left, options_.prompt_chunk);
+  const auto rest = [](const Part& part) { return part.sequence->pending() - part.tokens; };
+  const auto give = [&](Part& part, std::int64_t most) {
+    const std::int64_t tokens = std::min({rest(part), most, left});
+    part.tokens += tokens, left -= tokens;
+  };
+  if (!readers.empty()) give(parts[readers.front()], std::max(smallest_share, left / 2));
+  std::stable_sort(readers.begin(), readers.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(-parts[a].sequence->request.priority, rest(parts[a])) <
+           std::pair(-parts[b].sequence->request.priority, rest(parts[b]));
+  });
+  for (const std::size_t reader : readers) {
+    Part& part = parts[reader];
+    if (part.tokens > 0 || left >= std::min(smallest_share, rest(part))) give(part, left);
+  }
+  std::erase_if(parts, [](const Part& part) { return part.tokens == 0; });
   return parts;
 }
 

@@ -218,6 +218,7 @@ std::optional<Connection::Refusal> Connection::check(const HttpRequest& request,
 // Within its time, and never silent for long.
 asio::awaitable<error_code> Connection::read_rest(Parser& parser) {
   const auto end = std::chrono::steady_clock::now() + state_->limits.body_time;
+  parser.eager(true);  // all that has come at once, not chunk by chunk
   error_code error;
   while (!error && !parser.is_done()) {
     const auto left = end - std::chrono::steady_clock::now();

@@ -61,6 +61,9 @@ class Bounds : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_json(std::string_view text, const JsonLimits& limits) {
+  // The parser takes a zero byte for the end, whatever follows.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+    throw ApiError(400, "invalid_request_error", fmt::format("the body is not JSON: at byte {}", zero + 1));
   Bounds bounds(limits);
   Json::sax_parse(text, &bounds);
   return Json::parse(text);

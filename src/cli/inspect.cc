@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "common/checked.h"
 #include "common/error.h"
+#include "inference/recommended_sampling.h"
 #include "inference/vocabulary.h"
 #include "models/gguf_reader.h"
 #include "models/model.h"
@@ -173,6 +174,15 @@ Json tokenizer_json(const Tokenizer* tokenizer) {
   return {{"model", v.model}, {"pre", v.pre}, {"size", tokenizer->size()}, {"special", std::move(special)}};
 }
 
+Json sampling_json(const SamplingParams& p) {
+  return {{"temperature", p.temperature},
+          {"top_k", p.top_k},
+          {"top_p", p.top_p},
+          {"min_p", p.min_p},
+          {"repeat_penalty", p.repeat_penalty},
+          {"repeat_last_n", p.repeat_last_n}};
+}
+
 Json file_json(const ModelFiles& files) {
   Json json = {{"path", files.path()}, {"bytes", files.bytes()}, {"format", files.gguf() != nullptr ? "GGUF" : "SafeTensors"}};
   if (const GgufFile* gguf = files.gguf()) {
@@ -247,6 +257,7 @@ Json model_report(const Model& model) {
           {"memory", memory_json(c, sizes)},
           {"tokenizer", tokenizer_json(vocabulary.tokenizer.get())},
           {"chat_template", vocabulary.chat_template != nullptr},
+          {"sampling", sampling_json(recommended_sampling(model.files()))},
           {"metadata", metadata_json(model.files())},
           {"tensors", tensors_json(model.files())}};
 }

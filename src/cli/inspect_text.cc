@@ -88,6 +88,13 @@ std::string tokenizer_text(const Json& tokenizer) {
   return text + row("special tokens", special.empty() ? "none" : special);
 }
 
+std::string sampling_text(const Json& s) {
+  return fmt::format(
+      "temperature {:g}, top-k {}, top-p {:g}, min-p {:g}, repeat penalty {:g} over {}", s["temperature"].get<float>(),
+      s["top_k"].get<int>(), s["top_p"].get<float>(), s["min_p"].get<float>(), s["repeat_penalty"].get<float>(),
+      s["repeat_last_n"].get<int>() < 0 ? "everything" : fmt::format("{} tokens", s["repeat_last_n"].get<int>()));
+}
+
 std::string metadata_text(const Json& metadata) {
   std::string text = fmt::format("\n{} metadata entries\n", metadata.size());
   for (const auto& [key, value] : metadata.items()) text += fmt::format("  {} = {}\n", printable(key), value_text(value));
@@ -147,6 +154,7 @@ std::string inspect_text(const Json& report) {
   }
   text += tokenizer_text(report["tokenizer"]);
   text += row("chat template", report["chat_template"].get<bool>() ? "yes" : "no");
+  if (report.contains("sampling")) text += row("sampling", sampling_text(report["sampling"]));
   text += metadata_text(report["metadata"]) + tensors_text(report["tensors"]);
   if (report.contains("sha256")) text += hashes_text(report["sha256"]);
   if (report.contains("check")) text += check_text(report["check"]);

@@ -53,11 +53,9 @@ std::unique_ptr<Engine> Engine::open(const std::string& path, const EngineOption
     fail(ErrorKind::too_big, "ctx is {}, the model was trained for {} positions", options.n_ctx, trained);
   parts->n_ctx = options.n_ctx == 0 ? trained : options.n_ctx;
   for (std::uint32_t i = 0; i < file.files().file_count(); ++i) parts->files.emplace_back(file.files().map(i));
+  if (const HuggingFaceFolder* folder = file.files().folder()) parts->folder_config = folder->config().dump();
   parts->vocabulary = read_vocabulary(file);
-  const HuggingFaceFolder* folder = file.files().folder();
-  parts->recommended_sampling =
-      folder != nullptr ? bitnet::recommended_sampling(*folder) : bitnet::recommended_sampling(*file.files().gguf());
-  if (folder != nullptr) parts->folder_config = folder->config().dump();
+  parts->recommended_sampling = bitnet::recommended_sampling(file.files());
   if (const Tokenizer* tokenizer = parts->vocabulary.tokenizer.get())
     parts->token_masks = std::make_unique<TokenMaskCache>(*tokenizer, file.config().n_vocab, parts->vocabulary.end_ids);
   parts->model = prepare(file, *parts->kernels, *parts->pool, progress, options.generates);

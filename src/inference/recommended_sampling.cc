@@ -99,6 +99,10 @@ SamplingParams recommended_sampling(const HuggingFaceFolder& folder) {
   return checked(std::move(params), file);
 }
 
+SamplingParams recommended_sampling(const ModelFiles& files) {
+  return files.gguf() != nullptr ? recommended_sampling(*files.gguf()) : recommended_sampling(*files.folder());
+}
+
 void add_recommended_sampling(GgufMetadata& metadata, const HuggingFaceFolder& folder) {
   const SamplingParams params = recommended_sampling(folder);
   const Json config = sampling_entries(folder);

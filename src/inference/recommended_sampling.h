@@ -3,7 +3,7 @@
 
 #include "inference/sampler.h"
 #include "models/gguf_writer.h"
-#include "models/huggingface_folder.h"
+#include "models/model_files.h"
 #include "models/strict_json.h"
 
 namespace bitnet {
@@ -15,6 +15,7 @@ namespace bitnet {
 // Error{bad_model} naming what is no number or out of the sampler's bounds.
 SamplingParams recommended_sampling(const GgufFile& file);
 SamplingParams recommended_sampling(const HuggingFaceFolder& folder);
+SamplingParams recommended_sampling(const ModelFiles& files);  // whichever describes them
 
 // The same recommendation in the other container's words, as far as it has any: keys for a GGUF file, entries of
 // generation_config.json. Throw what recommended_sampling throws.

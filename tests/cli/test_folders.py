@@ -71,6 +71,8 @@ def test_tokens_are_drawn_as_the_model_recommends_unless_flags_say_otherwise(bit
     bitnet.text("convert", "recommends.gguf", "-o", "recommends", "--type", "hf")
     config = json.loads((bitnet.home / "recommends" / "generation_config.json").read_text())
     assert (config["temperature"], config["top_k"], config["do_sample"]) == (0, 5, False)
+    assert json.loads(bitnet.text("inspect", "recommends", "--json"))["sampling"]["top_k"] == 5
+    assert "temperature 0, top-k 5, top-p 0.95" in bitnet.text("inspect", "recommends.gguf")
     (copy / "generation_config.json").write_text(json.dumps({"top_p": 7}))
     assert "generation_config.json: recommends settings that cannot be: top_p is 7" in bitnet.refusal(4, "run", "-m", copy, *run)
 

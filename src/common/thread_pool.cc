@@ -1,6 +1,7 @@
 // Fork-join over a fixed set of threads: spinning for about 100 microseconds, then parking in the kernel.
 #include "common/thread_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -65,6 +66,19 @@ bool ThreadPool::take(int part, std::uint32_t phase) {
   std::atomic<std::uint32_t>& taken = parts_[static_cast<std::size_t>(part)].taken;
   return taken.load(std::memory_order_relaxed) == before &&
          taken.compare_exchange_strong(before, phase, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+// Half of what is left of the part, at least a unit; all of it where there is nobody to help. Empty at its end. Few pieces,
+// since taking one makes the processor wait for what it reads.
+ThreadPool::Range ThreadPool::take_piece(int part, std::int64_t end, std::int64_t unit) {
+  std::atomic<std::int64_t>& next = parts_[static_cast<std::size_t>(part)].next;
+  std::int64_t begin = next.load(std::memory_order_relaxed);
+  while (begin < end) {
+    const std::int64_t half = (end - begin) / 2 / unit * unit;
+    const std::int64_t after = threads() == 1 ? end : std::min(begin + std::max(half, unit), end);
+    if (next.compare_exchange_weak(begin, after, std::memory_order_relaxed)) return {begin, after};
+  }
+  return {end, end};
 }
 
 void ThreadPool::run_erased(Call erased, const void* task) {

@@ -40,22 +40,45 @@ class ThreadPool {
     });
   }
 
+  // Calls task(begin, end, part) on pieces of whole `unit`s that together are [0, count). Each thread takes those of its part
+  // of split() first, ever smaller ones, and then helps some others with theirs, so that none waits long for a thread that
+  // memory or the machine serves worse. Of one part there is one call at a time. For results that do not depend on who does
+  // what.
+  template <class Task>
+  void balance(std::int64_t count, std::int64_t unit, const Task& task) {
+    for (int i = 0; i < threads(); ++i) start_part(i, part(count, unit, i, threads()).begin);
+    run([&](int self, int threads) {
+      for (int i = 0; i < threads && i <= most_helped; ++i) {
+        const int from = (self + i) % threads;
+        const std::int64_t end = part(count, unit, from, threads).end;
+        for (Range piece; (piece = take_piece(from, end, unit)).begin < piece.end;) task(piece.begin, piece.end, self);
+      }
+    });
+  }
+
   struct Range {
     std::int64_t begin, end;
   };
   static Range part(std::int64_t count, std::int64_t unit, int index, int threads);
 
  private:
+  static constexpr int most_helped = 7;  // looking at the parts of many threads would take longer than it saves
+
   using Call = void (*)(const void* task, int part, int threads);
-  // The last phase in which somebody took the part; the lines are apart, since each belongs to a worker.
+  // The lines are apart, since each belongs to a worker.
   struct alignas(64) Part {
-    std::atomic<std::uint32_t> taken{0};
+    std::atomic<std::uint32_t> taken{0};  // the last phase in which somebody took the part
+    std::atomic<std::int64_t> next{0};    // of balance(): where the part's next piece begins
   };
 
   void run_erased(Call erased, const void* task);
   void call(int part);
   void work(int thread);
   bool take(int part, std::uint32_t phase);
+  void start_part(int part, std::int64_t begin) {
+    parts_[static_cast<std::size_t>(part)].next.store(begin, std::memory_order_relaxed);
+  }
+  Range take_piece(int part, std::int64_t end, std::int64_t unit);
 
   std::vector<Part> parts_;
   std::vector<std::thread> workers_;

@@ -13,6 +13,10 @@
 namespace bitnet {
 namespace {
 
+// Rows that one thread takes at least: those that are unpacked together, or of one token, which unpacks none, so few that
+// nobody waits long for the last.
+std::int64_t row_unit(std::int64_t tokens) { return tokens == 1 ? 32 : most_panel_rows; }
+
 // Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained
 // so, unless the scales say that one for the tensor would have done.
 std::optional<TernaryScales> int8_scales(const WeightTensor& weight) {
@@ -97,18 +101,16 @@ void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t en
 
 void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
               Compute& with) {
-  with.pool.run([&](int thread, int threads) {
-    const auto [begin, end] = ThreadPool::part(part.rows, 16, thread, threads);
+  with.pool.balance(part.rows, row_unit(tokens), [&](std::int64_t begin, std::int64_t end, int thread) {
     multiply_part(part, begin, end, in, tokens, y, y_stride, with, thread);
   });
 }
 
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) {
-  with.pool.run([&](int thread, int threads) {
-    const auto range = ThreadPool::part(w.rows(), 16, thread, threads);
+  with.pool.balance(w.rows(), row_unit(tokens), [&](std::int64_t begin, std::int64_t end, int thread) {
     for (const Linear::Part& part : w.parts()) {
-      multiply_part(part, std::max<std::int64_t>(range.begin - part.first_row, 0),
-                    std::min(range.end - part.first_row, part.rows), in, tokens, y + part.first_row, y_stride, with, thread);
+      multiply_part(part, std::max<std::int64_t>(begin - part.first_row, 0), std::min(end - part.first_row, part.rows), in,
+                    tokens, y + part.first_row, y_stride, with, thread);
     }
   });
 }

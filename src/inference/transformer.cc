@@ -12,6 +12,8 @@
 namespace bitnet {
 namespace {
 
+constexpr std::int64_t rows_unit = 32, columns_unit = 128;  // of gate and up, and of down, that one thread takes at least
+
 Buffer floats(std::int64_t n) { return Buffer(static_cast<std::size_t>(n) * sizeof(float)); }
 
 std::int64_t widest_input(const ModelConfig& c) { return std::max({c.n_embd, c.n_head * c.head_dim, c.n_ff}); }
@@ -175,9 +177,7 @@ void Transformer::hidden_of_one(const PreparedLayer& layer, const LinearInput& i
   float *gate = projected_.as<float>(), *up = gate + n_ff, *hidden = hidden_.as<float>();
   const bool may_skip = model_.config.activation == Activation::relu2 && up_part.is_ternary;
   std::atomic<std::int64_t> closed{0}, skipped{0};
-  pool_.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(n_ff, 16, part, parts);
-    if (begin == end) return;
+  pool_.balance(n_ff, rows_unit, [&](std::int64_t begin, std::int64_t end, int part) {
     multiply_part(gate_part, begin, end, in, 1, gate, n_ff, compute_, part);
     std::int32_t* open = picked_.data() + begin;
     const std::int64_t count =
@@ -206,17 +206,18 @@ bool Transformer::add_down_columns(const PreparedLayer& layer, const QuantisedRo
   zeros_.looked_at += n_ff, zeros_.zeros += n_ff - count;
   if (static_cast<double>(count) > model_.sparse_limits.columns * static_cast<double>(n_ff)) return false;
   zeros_.bytes_skipped += (n_ff - count) * columns.cols / 4;
-  pool_.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(n_ff, 1, part, parts);
+  for (std::vector<std::int32_t>& sums : down_sums_) sums.clear();
+  pool_.balance(n_ff, columns_unit, [&](std::int64_t begin, std::int64_t end, int part) {
     std::vector<std::int32_t>& sums = down_sums_[static_cast<std::size_t>(part)];
-    sums.assign(static_cast<std::size_t>(columns.cols), 0);
+    if (sums.empty()) sums.resize(static_cast<std::size_t>(columns.cols));
     std::int32_t* picked = picked_.data() + begin;
     kernels_.ternary_combine(columns, picked, pick(begin, end, counts, picked), in.q, sums.data());
   });
   float* x = x_.as<float>();
   std::vector<std::int32_t>& sums = down_sums_.front();
-  for (std::size_t part = 1; part < down_sums_.size(); ++part) {
-    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += down_sums_[part][i];
+  sums.resize(static_cast<std::size_t>(columns.cols));
+  for (std::size_t part = 1; part < down_sums_.size(); ++part) {  // those of threads that had a share
+    for (std::size_t i = 0; i < down_sums_[part].size(); ++i) sums[i] += down_sums_[part][i];
   }
   const float scale = in.scales[0], *weight_scales = layer.down_columns.scales;
   for (std::int64_t i = 0; i < n_embd; ++i)

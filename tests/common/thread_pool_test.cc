@@ -61,6 +61,39 @@ TEST_P(Pool, SplitsIntoWholeUnitsWithoutGapOrOverlap) {
   }
 }
 
+TEST_P(Pool, BalancesWholeUnitsWithoutGapOrOverlap) {
+  ThreadPool pool(GetParam());
+  for (const std::int64_t count : {0, 1, 15, 16, 17, 100, 2560}) {
+    std::vector<std::atomic<int>> hits(static_cast<std::size_t>(count));
+    std::vector<std::atomic<int>> running(static_cast<std::size_t>(GetParam()));
+    pool.balance(count, 16, [&](std::int64_t begin, std::int64_t end, int part) {
+      EXPECT_EQ(running[static_cast<std::size_t>(part)]++, 0) << "one call at a time of a part";
+      EXPECT_EQ(begin % 16, 0);
+      EXPECT_LT(begin, end);
+      for (std::int64_t i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
+      --running[static_cast<std::size_t>(part)];
+    });
+    for (const auto& hit : hits) ASSERT_EQ(hit, 1) << count;
+  }
+}
+
+TEST_P(Pool, OthersDoWhatASlowThreadLeaves) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 200; ++round) {
+    constexpr std::int64_t count = 4096;
+    std::atomic<std::int64_t> done{0};
+    std::atomic<bool> waited{false};
+    pool.balance(count, 16, [&](std::int64_t begin, std::int64_t end, int part) {
+      if (part == GetParam() - 1 && part > 0 && !waited.exchange(true)) {
+        while (done != count - (end - begin)) {  // ends only if the others do all the rest, this thread's part of it too
+        }
+      }
+      done += end - begin;
+    });
+    ASSERT_EQ(done, count);
+  }
+}
+
 // All threads share one CPU, as on a busy machine: workers come late to most phases, or in the middle of later ones.
 TEST_P(Pool, RunsEveryPartOnceWhereWorkersComeLate) {
   cpu_set_t before, one;

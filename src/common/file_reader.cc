@@ -35,7 +35,7 @@ FileReader& FileReader::operator=(FileReader&& other) noexcept {
   return *this;
 }
 
-void FileReader::read(std::uint64_t offset, std::span<std::byte> out) const {
+void FileReader::fill(std::uint64_t offset, std::span<std::byte> out) const {
   for (std::size_t done = 0; done < out.size();) {
     const ssize_t got = pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
@@ -43,6 +43,9 @@ void FileReader::read(std::uint64_t offset, std::span<std::byte> out) const {
     if (got == 0) fail(ErrorKind::io, "{}: ends at byte {} now, it had {}", printable(path_, 512), offset + done, size_);
     done += static_cast<std::size_t>(got);
   }
+}
+
+void FileReader::check() const {
   struct stat status;
   if (fstat(fd_, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size_ || status.st_mtim.tv_sec != seconds_ ||
       status.st_mtim.tv_nsec != nanoseconds_) {

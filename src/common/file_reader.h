@@ -23,7 +23,11 @@ class FileReader {
   std::uint64_t size() const { return size_; }  // of the file when it was opened
 
   // Fills `out` from `offset`. Throws Error{io} naming the file when it is shorter now, was written to since, or fails to read.
-  void read(std::uint64_t offset, std::span<std::byte> out) const;
+  void read(std::uint64_t offset, std::span<std::byte> out) const { fill(offset, out), check(); }
+
+  // The same in two steps, for several ranges with one look: what was filled counts only once check() has returned.
+  void fill(std::uint64_t offset, std::span<std::byte> out) const;
+  void check() const;
 
  private:
   int fd_ = -1;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 #include "common/checked.h"
 
@@ -13,6 +14,7 @@ namespace bitnet {
 namespace {
 
 constexpr std::int64_t scan_unit = 32;         // int8_scan wants columns in multiples of it
+constexpr std::int64_t scan_block = 64;        // rows whose sums stay in the first cache
 constexpr std::int64_t least_rows = 2048;      // below, the full head costs no more
 constexpr std::int64_t admitted_fraction = 8;  // of the rows may be multiplied exactly; above, the full head is cheaper
 constexpr double largest_row = 1e6f, largest_input = 1e30;  // norms; nothing overflows below them
@@ -22,6 +24,21 @@ double norm(const float* x, std::int64_t n) {
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
   return std::sqrt(sum);
+}
+
+// Covers the rounding of a subtraction.
+float just_below(float x) { return std::nextafter(x, -std::numeric_limits<float>::infinity()); }
+
+// Of n >= 1 values; in lanes, which compilers turn into vectors.
+float largest(const float* x, std::int64_t n) {
+  constexpr std::int64_t width = 8;
+  float lanes[width];
+  std::fill_n(lanes, width, x[0]);
+  for (std::int64_t i = 0; i + width <= n; i += width) {
+    for (std::int64_t k = 0; k < width; ++k) lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
+  }
+  for (std::int64_t i = n / width * width; i < n; ++i) lanes[0] = std::max(lanes[0], x[i]);
+  return *std::max_element(lanes, lanes + width);
 }
 
 float rounded_up(double x) { return static_cast<float>(x * up); }
@@ -90,9 +107,10 @@ HeadScan::Input HeadScan::quantise_input(const float* x, std::int16_t* quantised
   // So large that no sum of 127 * quant over the columns passes 31 bits.
   const auto most = static_cast<float>(std::min<std::int64_t>(32767, ((std::int64_t{1} << 31) - 1) / (127 * cols_)));
   const float scale = largest / most;
+  constexpr float shift = 0x1.8p23f;  // rounds what is far below it, half to even
   double error = 0;
   for (std::int64_t c = 0; c < cols_; ++c) {
-    const float rounded = std::clamp(std::nearbyint(x[c] / scale), -most, most);
+    const float rounded = std::clamp(x[c] / scale + shift - shift, -most, most);
     quantised[c] = static_cast<std::int16_t>(rounded);
     const double left = static_cast<double>(x[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
     error += left * left;
@@ -105,19 +123,20 @@ HeadScan::Input HeadScan::quantise_input(const float* x, std::int16_t* quantised
 
 // Fills the memories' upper bounds and finds what each query's best logits reach. `x` (searches, padded) are the inputs.
 void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, Compute& with) const {
-  constexpr std::int64_t block = 64;  // rows whose sums stay in the first cache
-  for (const Search& search : searches) search.memory->upper.resize(static_cast<std::size_t>(rows_));
+  for (const Search& search : searches) {
+    search.memory->upper.resize(static_cast<std::size_t>(rows_));
+    search.memory->block_upper.resize(static_cast<std::size_t>(ceil_div(rows_, scan_block)));
+  }
   const auto threads = static_cast<std::size_t>(with.pool.threads()), count = searches.size();
   std::vector<std::vector<float>> best(threads * count);  // heaps whose first is the least of the best
-  with.pool.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(rows_, block, part, parts);
-    std::vector<std::int32_t> dots(count * static_cast<std::size_t>(block));
-    for (std::int64_t first = begin; first < end; first += block) {
-      const std::int64_t last = std::min(first + block, end);
+  with.pool.balance(rows_, scan_block, [&](std::int64_t begin, std::int64_t end, int part) {
+    std::vector<std::int32_t> dots(count * static_cast<std::size_t>(scan_block));
+    for (std::int64_t first = begin; first < end; first += scan_block) {
+      const std::int64_t last = std::min(first + scan_block, end);
       with.kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count), dots.data(),
-                             block);
+                             scan_block);
       for (std::size_t s = 0; s < count; ++s) {
-        keep_best(searches[s], first, last, dots.data() + s * static_cast<std::size_t>(block),
+        keep_best(searches[s], first, last, dots.data() + s * static_cast<std::size_t>(scan_block),
                   best[s * threads + static_cast<std::size_t>(part)]);
       }
     }
@@ -134,17 +153,23 @@ void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, Compute& 
   }
 }
 
+// Rows [begin, end) are one block.
 void HeadScan::keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
                          std::vector<float>& lowest) const {
-  const Input& input = search.input;
-  for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-    const float value = static_cast<float>(*dots++) * scales_[i] * input.scale;
-    const float bound = input.of_residual * residuals_[i] + input.of_norm * norms_[i];
-    search.memory->upper[i] = value + bound;
-    const float lower = value - bound;
+  const Input input = search.input;
+  const float *scales = scales_.data() + begin, *norms = norms_.data() + begin, *residuals = residuals_.data() + begin;
+  float *upper = search.memory->upper.data() + begin, lower[scan_block];
+  const std::int64_t count = end - begin;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float value = static_cast<float>(dots[i]) * scales[i] * input.scale;
+    const float bound = input.of_residual * residuals[i] + input.of_norm * norms[i];
+    upper[i] = value + bound, lower[i] = value - bound;
+  }
+  search.memory->block_upper[static_cast<std::size_t>(begin / scan_block)] = largest(upper, count);
+  for (std::int64_t i = 0; i < count; ++i) {
     const bool full = static_cast<std::int64_t>(lowest.size()) == search.query->count;
-    if (full && lower <= lowest.front()) continue;
-    lowest.push_back(lower);
+    if (full && lower[i] <= lowest.front()) continue;
+    lowest.push_back(lower[i]);
     std::push_heap(lowest.begin(), lowest.end(), std::greater<>());
     if (!full) continue;
     std::pop_heap(lowest.begin(), lowest.end(), std::greater<>());
@@ -153,37 +178,69 @@ void HeadScan::keep_best(const Search& search, std::int64_t begin, std::int64_t 
 }
 
 // memory.ids = the rows that may be among those the query wants, and those it asks for, in order; false when they are too many.
-bool HeadScan::admit(const Search& search, ThreadPool& pool) const {
+bool HeadScan::admit(const Search& search) const {
   Memory& memory = *search.memory;
-  const float least = std::nextafter(search.reached - search.query->margin, -std::numeric_limits<float>::infinity());
+  const float least = just_below(search.reached - search.query->margin);
   const auto most = static_cast<std::size_t>(rows_ / admitted_fraction);
-  std::vector<std::vector<TokenId>> found(static_cast<std::size_t>(pool.threads()));
-  pool.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(rows_, 1, part, parts);
-    std::vector<TokenId>& ids = found[static_cast<std::size_t>(part)];
-    for (std::int64_t r = begin; r < end && ids.size() <= most; ++r) {
-      if (memory.upper[static_cast<std::size_t>(r)] >= least) ids.push_back(static_cast<TokenId>(r));
-    }
-  });
   memory.ids.clear();
-  for (const auto& part : found) memory.ids.insert(memory.ids.end(), part.begin(), part.end());
+  for (std::size_t block = 0; block < memory.block_upper.size() && memory.ids.size() <= most; ++block) {
+    if (memory.block_upper[block] < least) continue;
+    const auto first = static_cast<std::int64_t>(block) * scan_block;
+    for (std::int64_t r = first; r < std::min(first + scan_block, rows_); ++r) {
+      if (memory.upper[static_cast<std::size_t>(r)] >= least) memory.ids.push_back(static_cast<TokenId>(r));
+    }
+  }
   memory.ids.insert(memory.ids.end(), search.query->also.begin(), search.query->also.end());
   std::sort(memory.ids.begin(), memory.ids.end());
   memory.ids.erase(std::unique(memory.ids.begin(), memory.ids.end()), memory.ids.end());
   return memory.ids.size() <= most;
 }
 
-// memory.values = the logits of memory.ids for the input x.
+// memory.values = the logits for the input x of those of memory.ids that may still be wanted; the others leave it. Once the
+// most promising rows are multiplied, their logits say better than the scan's bounds did what the best reach.
 void HeadScan::multiply(const RowTable& head, const float* x, const Search& search, Compute& with) const {
-  const std::vector<TokenId>& ids = search.memory->ids;
-  std::vector<float>& values = search.memory->values;
-  values.resize(ids.size());
-  with.pool.run([&](int part, int parts) {
-    const auto [begin, end] = ThreadPool::part(static_cast<std::int64_t>(ids.size()), 1, part, parts);
+  Memory& memory = *search.memory;
+  const LogitQuery& query = *search.query;
+  memory.values.resize(memory.ids.size());
+  std::vector<std::size_t> order(memory.ids.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto count = static_cast<std::size_t>(query.count), first = count + query.also.size() + count / 4 + 16;
+  if (first >= order.size()) return multiply_rows(head, x, order, memory, with);
+  for (const TokenId id : query.also) memory.upper[static_cast<std::size_t>(id)] = std::numeric_limits<float>::infinity();
+  const auto upper = [&](std::size_t i) { return memory.upper[static_cast<std::size_t>(memory.ids[i])]; };
+  const auto rest = order.begin() + static_cast<std::ptrdiff_t>(first);
+  std::nth_element(order.begin(), rest, order.end(), [&](std::size_t a, std::size_t b) { return upper(a) > upper(b); });
+  multiply_rows(head, x, std::span(order).first(first), memory, with);
+  std::vector<float> best;
+  for (std::size_t i = 0; i < first; ++i) best.push_back(memory.values[order[i]]);
+  std::nth_element(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count - 1), best.end(), std::greater<>());
+  const float least = just_below(best[count - 1] - query.margin);
+  order.erase(std::partition(rest, order.end(), [&](std::size_t i) { return upper(i) >= least; }), order.end());
+  multiply_rows(head, x, std::span(order).subspan(first), memory, with);
+  std::sort(order.begin(), order.end());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    memory.ids[i] = memory.ids[order[i]], memory.values[i] = memory.values[order[i]];
+  }
+  memory.ids.resize(order.size()), memory.values.resize(order.size());
+}
+
+// memory.values[i] = the logit of memory.ids[i] for each i of `which`.
+void HeadScan::multiply_rows(const RowTable& head, const float* x, std::span<const std::size_t> which, Memory& memory,
+                             Compute& with) const {
+  constexpr std::size_t together = 16;
+  if (which.empty()) return;
+  with.pool.balance(static_cast<std::int64_t>(which.size()), 4, [&](std::int64_t begin, std::int64_t end, int part) {
     const auto thread = static_cast<std::size_t>(part);
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const DenseMatrix row = head.read(ids[i], 1, with.rows[thread]);
-      with.kernels.dense_matmul(row, 0, 1, x, 1, cols_, &values[i], 1, with.scratch[thread].data());
+    const auto last = static_cast<std::size_t>(end);
+    for (auto i = static_cast<std::size_t>(begin); i < last;) {
+      TokenId ids[together];
+      float values[together];
+      const std::size_t n = std::min(together, last - i);
+      for (std::size_t k = 0; k < n; ++k) ids[k] = memory.ids[which[i + k]];
+      const DenseMatrix rows = head.gather({ids, n}, with.rows[thread]);
+      with.kernels.dense_matmul(rows, 0, rows.rows, x, 1, cols_, values, rows.rows, with.scratch[thread].data());
+      for (std::size_t k = 0; k < n; ++k) memory.values[which[i + k]] = values[k];
+      i += n;
     }
   });
 }
@@ -211,7 +268,7 @@ std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const 
   if (searches.empty()) return answers;
   scan(searches, quantised.data(), with);
   for (const Search& search : searches) {
-    if (!admit(search, with.pool)) continue;
+    if (!admit(search)) continue;
     multiply(head, x + static_cast<std::int64_t>(search.index) * cols_, search, with);
     answers[search.index] = LogitSet{search.memory->ids, search.memory->values};
   }

@@ -32,8 +32,9 @@ class HeadScan {
 
   // What find() works with and answers one query from.
   struct Memory {
-    std::vector<float> upper;  // (rows) no logit is above it
-    std::vector<TokenId> ids;  // of the last answer
+    std::vector<float> upper;        // (rows) no logit is above it
+    std::vector<float> block_upper;  // (rows / 64, rounded up) the largest `upper` of each 64 rows
+    std::vector<TokenId> ids;        // of the last answer
     std::vector<float> values;
   };
 
@@ -51,8 +52,10 @@ class HeadScan {
   void scan(std::span<Search> searches, const std::int16_t* x, Compute& with) const;
   void keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
                  std::vector<float>& lowest) const;
-  bool admit(const Search& search, ThreadPool& pool) const;
+  bool admit(const Search& search) const;
   void multiply(const RowTable& head, const float* x, const Search& search, Compute& with) const;
+  void multiply_rows(const RowTable& head, const float* x, std::span<const std::size_t> which, Memory& memory,
+                     Compute& with) const;
   bool is_answerable(const LogitQuery& query) const;
 
   bool usable_ = false;

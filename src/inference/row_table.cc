@@ -39,9 +39,30 @@ RowTable::RowTable(const WeightTensor& weight, const MappedFile& file, ThreadPoo
 DenseMatrix RowTable::read(std::int64_t first, std::int64_t count, Rows& memory) const {
   if (copy_.size() != 0) return {type_, copy_.data() + first * row_bytes_, count, cols_, row_bytes_};
   const auto bytes = static_cast<std::size_t>(count * row_bytes_);
-  if (memory.size() < bytes) memory = Buffer(std::max(bytes, static_cast<std::size_t>(block_bytes)));
+  make_room(memory, bytes);
   file_.read(offset_ + static_cast<std::uint64_t>(first * row_bytes_), {memory.data(), bytes});
   return {type_, memory.data(), count, cols_, row_bytes_};
+}
+
+DenseMatrix RowTable::gather(std::span<const TokenId> rows, Rows& memory) const {
+  const auto row_bytes = static_cast<std::size_t>(row_bytes_);
+  make_room(memory, rows.size() * row_bytes);
+  std::byte* to = memory.data();
+  for (const TokenId row : rows) {
+    const std::size_t from = static_cast<std::size_t>(row) * row_bytes;
+    if (copy_.size() != 0) {
+      std::memcpy(to, copy_.data() + from, row_bytes);
+    } else {
+      file_.fill(offset_ + from, {to, row_bytes});
+    }
+    to += row_bytes;
+  }
+  if (copy_.size() == 0) file_.check();
+  return {type_, memory.data(), static_cast<std::int64_t>(rows.size()), cols_, row_bytes_};
+}
+
+void RowTable::make_room(Rows& memory, std::size_t bytes) const {
+  if (memory.size() < bytes) memory = Buffer(std::max(bytes, static_cast<std::size_t>(block_bytes)));
 }
 
 void RowTable::multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "common/buffer.h"
@@ -10,6 +11,7 @@
 #include "inference/compute.h"
 #include "kernels/kernel_table.h"
 #include "models/model.h"
+#include "tokenizers/tokenizer.h"
 
 namespace bitnet {
 
@@ -19,7 +21,7 @@ class RowTable {
  public:
   static constexpr std::uint64_t copied_up_to = 64 << 20;  // bytes
 
-  // What one thread reads rows into; empty where the table is copied.
+  // What one thread reads rows into; a copied table's are only gathered in it.
   using Rows = Buffer;
 
   RowTable() = default;
@@ -36,10 +38,15 @@ class RowTable {
   // Rows [first, first + count) as a matrix, valid until `memory` is used again. Throws Error{io} when the file was changed.
   DenseMatrix read(std::int64_t first, std::int64_t count, Rows& memory) const;
 
+  // The same for rows from here and there, in their order.
+  DenseMatrix gather(std::span<const TokenId> rows, Rows& memory) const;
+
   // y[t * y_stride + r] = row r . x[t] for all rows, x (tokens, cols) densely. Throws as read() does.
   void multiply(const float* x, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) const;
 
  private:
+  void make_room(Rows& memory, std::size_t bytes) const;
+
   DataType type_ = DataType::f32;
   std::int64_t rows_ = 0, cols_ = 0, row_bytes_ = 0;
   Buffer copy_;  // empty where the rows stay in the file

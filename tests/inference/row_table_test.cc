@@ -57,6 +57,19 @@ TEST_P(RowTableTest, GivesTheSameWhereverTheRowsAre) {
   EXPECT_EQ(std::memcmp(row.data, map_.bytes().data() + skipped + 77 * 2 * cols, 2 * cols), 0);
 }
 
+TEST_P(RowTableTest, GathersRowsInTheOrderTheyAreNamed) {
+  const std::vector<TokenId> wanted = {77, 3, 1499, 3, 0};
+  for (const std::uint64_t largest_copy : {RowTable::copied_up_to, std::uint64_t{0}}) {
+    const RowTable rows_of_file = table(largest_copy);
+    const DenseMatrix gathered = rows_of_file.gather(wanted, compute_.rows[0]);
+    ASSERT_EQ(gathered.rows, std::ssize(wanted));
+    EXPECT_EQ(gathered.row_bytes, 2 * cols);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      EXPECT_EQ(std::memcmp(gathered.data + i * 2 * cols, map_.bytes().data() + skipped + wanted[i] * 2 * cols, 2 * cols), 0);
+    }
+  }
+}
+
 TEST_P(RowTableTest, ReadsTheFileItWasMadeFromWhateverTakesItsName) {
   const RowTable left = table(0);
   std::filesystem::remove(file_.path());
@@ -72,6 +85,8 @@ TEST_P(RowTableTest, RefusesAFileThatWasChanged) {
   std::filesystem::last_write_time(file_.path(), std::filesystem::last_write_time(file_.path()) + std::chrono::seconds(1));
   std::vector<float> x(cols), y(rows);
   EXPECT_THAT([&] { left.multiply(x.data(), 1, y.data(), rows, compute_); }, is_refused("was changed while it was in use"));
+  EXPECT_THAT([&] { left.gather(std::vector<TokenId>{1, 2}, compute_.rows[0]); },
+              is_refused("was changed while it was in use"));
   std::filesystem::resize_file(file_.path(), skipped + 2 * cols * (rows - 1));
   EXPECT_THAT([&] { left.read(rows - 1, 1, compute_.rows[0]); }, is_refused("ends at byte"));
 }

@@ -195,9 +195,11 @@ bool dense_agrees(const KernelTable& table) {
 
 bool scan_agrees(const KernelTable& table) {
   bool same = true;
-  for (const std::int64_t cols : {32, 96, 2560}) {
+  struct Shape {
+    std::int64_t cols, rows, inputs;
+  };
+  for (const auto [cols, rows, inputs] : {Shape{32, 11, 5}, Shape{96, 75, 7}, Shape{2560, 11, 6}}) {
     Random random(static_cast<std::uint64_t>(cols));
-    const std::int64_t rows = 11, inputs = 6;
     const int most = static_cast<int>(std::min<std::int64_t>(32767, (std::int64_t{1} << 31) / (128 * cols) - 1));
     std::vector<std::int8_t> w(static_cast<std::size_t>(rows * cols));
     std::vector<std::int16_t> x(static_cast<std::size_t>(inputs * cols));

@@ -8,7 +8,7 @@ namespace {
 // maddubs gives at most 2 * 2 * 128 = 512 per 16-bit lane, so the 56 of 7 lines (28672) do not overflow: then widen.
 constexpr std::int64_t lines_per_widening = 7;
 
-constexpr std::int64_t bytes_ahead = 2048;  // prefetched where rows follow one another; memory answers within that
+constexpr std::int64_t bytes_ahead = 4096;  // prefetched where rows follow one another; memory answers within that
 
 // Adds the 8 products of one line (256 weights) of one row to a 16-bit accumulator.
 __m256i add_line(__m256i acc, const std::uint8_t* line, const std::int8_t* q) {

@@ -3,6 +3,7 @@
 
 #include "cli/bench_report.h"
 #include "cli/commands.h"
+#include "cli/energy_meter.h"
 #include "cli/exit_code.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -157,13 +158,18 @@ class Bench {
     row.threads = engine_.threads();
     const auto count = static_cast<std::uint64_t>(options_.repetitions) + 1;
     const HiddenZeros before = engine_.hidden_zeros();
+    EnergyMeter meter;
+    std::vector<double> joules;  // per token
     for (std::uint64_t i = 0; i < count; ++i) {
       stop_if_interrupted();
       progress.update(i, count);
-      const double seconds = pass(row);
-      if (i > 0)
-        row.samples.push_back(static_cast<double>(row.prompt + row.generated * row.sequences) / seconds);  // the first warms up
+      meter.lap();
+      const double tokens = static_cast<double>(row.prompt + row.generated * row.sequences), seconds = pass(row);
+      if (i == 0) continue;  // warms up
+      row.samples.push_back(tokens / seconds);
+      if (const auto used = meter.lap()) joules.push_back(*used / tokens);
     }
+    if (!joules.empty()) row.joules_per_token = median(joules);
     row.sparse_limits = engine_.sparse_limits();
     row.zeros = engine_.hidden_zeros() - before;
     if (row.bytes_per_token) {
@@ -219,7 +225,8 @@ CommandBody add_bench(CLI::App& command) {
   const auto o = std::make_shared<BenchOptions>();
   command.footer(
       "pp = reading a prompt, tg = generating, @d = with that many tokens before. Beside the tokens per second stand the\n"
-      "bytes per second they cost and what this machine's memory can give. A LIST is N,N and ranges A-B or A-B+STEP.");
+      "bytes per second they cost and what this machine's memory can give; below, where Linux lets this process read RAPL's\n"
+      "counters, the joules per token. A LIST is N,N and ranges A-B or A-B+STEP.");
   add_model_flag(command, o->model);
   command.add_option("-p", o->prompt, "prompt lengths; 0 = none")->type_name("LIST")->capture_default_str();
   command.add_option("-n", o->generate, "tokens to generate; 0 = none")->type_name("LIST")->capture_default_str();

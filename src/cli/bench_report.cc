@@ -22,6 +22,15 @@ std::string percent(std::int64_t part, std::int64_t all) {
   return fmt::format("{:.0f} %", 100 * static_cast<double>(part) / static_cast<double>(all));
 }
 
+// Of each test, where the machine says it.
+std::string energy_text(const std::vector<BenchRow>& rows) {
+  std::string text;
+  for (const BenchRow& row : rows) {
+    if (row.joules_per_token) text += fmt::format("{}{} {:.3f} J", text.empty() ? "" : ", ", row.test, *row.joules_per_token);
+  }
+  return text.empty() ? "" : fmt::format("\nprocessor energy per token: {}\n", text);
+}
+
 // What sparsity there was in the tests that generate, all together.
 std::string zeros_text(const std::vector<BenchRow>& rows) {
   HiddenZeros z;
@@ -48,6 +57,7 @@ Json row_json(const BenchSubject& s, const BenchRow& row) {
                {"stddev", standard_deviation(row.samples)}};
   json["bytes_per_token"] = row.bytes_per_token ? Json(*row.bytes_per_token) : Json(nullptr);
   json["gb_per_second"] = row.bytes_per_token ? Json(gigabytes(row)) : Json(nullptr);
+  json["joules_per_token"] = row.joules_per_token ? Json(*row.joules_per_token) : Json(nullptr);
   json["closed_gates"] = share(row.zeros.closed_gates, row.zeros.values);
   json["hidden_zeros"] = share(row.zeros.zeros, row.zeros.looked_at);
   json["read_bandwidth_gb_per_second"] = row.read_bandwidth / 1e9;
@@ -75,7 +85,7 @@ std::string markdown(const BenchSubject& s, const std::vector<BenchRow>& rows) {
         fmt::format("{:.2f} +- {:.2f}", mean(row.samples), standard_deviation(row.samples)), median(row.samples),
         row.bytes_per_token ? fmt::format("{:.1f}", static_cast<double>(*row.bytes_per_token) / 1e6) : "", bandwidth_text(row));
   }
-  return text + zeros_text(rows);
+  return text + zeros_text(rows) + energy_text(rows);
 }
 
 // A field of CSV: quoted when it has to be (RFC 4180).

@@ -18,8 +18,9 @@ struct BenchRow {
   std::int64_t sequences = 1;  // that generate together
   int threads = 1;
   std::vector<double> samples = {};  // tokens per second of each repetition
-  std::optional<std::uint64_t> bytes_per_token =
-      {};  // read per generated token; absent for prompts, whose tokens share the reading
+  // Read per generated token; absent for prompts, whose tokens share the reading.
+  std::optional<std::uint64_t> bytes_per_token = {};
+  std::optional<double> joules_per_token = {};  // of the processor packages; absent where they can not be read
   SparseLimits sparse_limits = {};
   HiddenZeros zeros = {};     // of the feed-forwards while it ran
   double read_bandwidth = 0;  // bytes per second this machine reads with these threads

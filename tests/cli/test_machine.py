@@ -1,11 +1,19 @@
 """Do `bitnet bench` and `bitnet doctor` report measurements that hang together?"""
 import csv
 import json
+import os
+import pathlib
 import statistics
 
 import pytest
 
 FAST = ["-p", "8", "-n", "4", "-r", "3"]
+
+
+def energy_is_readable():
+    zones = [zone for zone in pathlib.Path("/sys/class/powercap").glob("*") if (zone / "name").is_file()]
+    packages = [zone for zone in zones if (zone / "name").read_text().startswith("package-")]
+    return any(os.access(zone / "energy_uj", os.R_OK) for zone in packages)
 
 
 def test_bench_rows(bitnet, model):
@@ -18,6 +26,7 @@ def test_bench_rows(bitnet, model):
         assert row["median"] == pytest.approx(statistics.median(row["samples"]))
         assert row["stddev"] == pytest.approx(statistics.stdev(row["samples"]))
         assert row["read_bandwidth_gb_per_second"] > 0 and row["cpu"] and row["isa"]
+        assert (row["joules_per_token"] or 1) > 0 and (row["joules_per_token"] is None) == (not energy_is_readable())
         if row["test"].startswith("tg"):
             assert row["gb_per_second"] == pytest.approx(row["bytes_per_token"] * row["mean"] / 1e9)
     shallow, deep = rows[2], rows[5]

@@ -1,6 +1,8 @@
 // Who is let in, who waits, who ends: the life of a sequence around the batches of scheduler_batch.cc.
 #include "inference/scheduler.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "inference/scheduled_sequence.h"
@@ -15,6 +17,14 @@ void check_options(const SchedulerOptions& options, std::int64_t most_tokens) {
   bound("the number of running sequences", options.most_running, 1, most_tokens);
   bound("the number of waiting sequences", options.most_waiting, 0, 1 << 20);
   bound("the prompt tokens of a step", options.prompt_chunk, 1, 8192);
+}
+
+// Pages that are kept for prompts to come: as many as the contexts of all that may run have, in a quarter of the machine's
+// memory. Without it unlike prompts would fill memory, where keys and values have no limit of their own.
+std::int64_t most_kept(const Engine& engine, std::int64_t running) {
+  const std::int64_t bytes = static_cast<std::int64_t>(engine.kv_bytes_per_token()) * kv_chunk_positions;
+  const std::int64_t machine = ::sysconf(_SC_PHYS_PAGES) / 4 * ::sysconf(_SC_PAGESIZE);
+  return std::min(running * (engine.n_ctx() / kv_chunk_positions), machine / std::max<std::int64_t>(bytes, 1));
 }
 
 }  // namespace
@@ -253,6 +263,9 @@ void Scheduler::finish(Sequence& sequence, FinishReason reason, const Error* err
 void Scheduler::remember(const Sequence& sequence) {
   if (!options_.prefix_cache || sequence.session.cache == nullptr) return;
   known_.insert(sequence.request.tenant, sequence.session.ids, sequence.session.cache->pages());
+  const std::int64_t most = most_kept(engine_, options_.most_running);
+  while (known_.pages() > most && known_.evict()) {
+  }
 }
 
 // Before a client hears of it: who sees a sequence's first token sees it among the running ones, who sees its end does not.

@@ -254,6 +254,20 @@ TEST_F(SchedulerTest, OfPromptsThatComeTogetherTheShortestIsReadFirstAndEqualOne
   EXPECT_GT(ends[0], ends[4]);
 }
 
+TEST_F(SchedulerTest, WhatIsKeptOfUnlikePromptsStaysWithinTheContextsOfThoseThatRun) {
+  const auto engine = open({.chunk = 256});
+  Scheduler scheduler(*engine, {.most_running = 2});
+  const std::int64_t most = 2 * (engine->n_ctx() / 64);
+  for (TokenId id = 1; id <= 30; ++id) {
+    Seen seen;
+    scheduler.submit(plain(200, 1, id), seen.events());
+    while (!seen.result) scheduler.step();
+    scheduler.step();
+    EXPECT_EQ(scheduler.status().pages_known, std::min<std::int64_t>(most, 3 * id));
+    EXPECT_EQ(scheduler.status().pages_used, scheduler.status().pages_known);
+  }
+}
+
 TEST_F(SchedulerTest, TheSecondOfTwoEqualBeginningsReadsOnlyItsOwnPart) {
   const auto engine = open({.chunk = 64});
   Scheduler scheduler(*engine, {.most_running = 4});

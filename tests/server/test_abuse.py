@@ -33,7 +33,9 @@ def victim(start):
     descriptors, memory = server.baseline
     assert server.process.poll() is None
     wait_for(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) <= descriptors + 2, "descriptors were let go", 20 * SLOW)
-    assert resident(server) < memory + (64 << 20)
+    # A sanitizer's allocator keeps more of what was freed; that nothing leaked it says at the end.
+    assert resident(server) < memory + (64 << 20) * (2 if SLOW > 1 else 1)
+    assert server.stop() == 0
 
 
 def resident(server):

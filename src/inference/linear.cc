@@ -13,9 +13,7 @@
 namespace bitnet {
 namespace {
 
-// Rows that one thread takes at least: those that are unpacked together, or of one token, which unpacks none, so few that
-// nobody waits long for the last.
-std::int64_t row_unit(std::int64_t tokens) { return tokens == 1 ? 32 : most_panel_rows; }
+constexpr std::int64_t row_unit = 16;  // rows that one thread takes at least: so few that nobody waits long for the last
 
 // Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained
 // so, unless the scales say that one for the tensor would have done.
@@ -101,13 +99,13 @@ void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t en
 
 void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
               Compute& with) {
-  with.pool.balance(part.rows, row_unit(tokens), [&](std::int64_t begin, std::int64_t end, int thread) {
+  with.pool.balance(part.rows, row_unit, [&](std::int64_t begin, std::int64_t end, int thread) {
     multiply_part(part, begin, end, in, tokens, y, y_stride, with, thread);
   });
 }
 
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) {
-  with.pool.balance(w.rows(), row_unit(tokens), [&](std::int64_t begin, std::int64_t end, int thread) {
+  with.pool.balance(w.rows(), row_unit, [&](std::int64_t begin, std::int64_t end, int thread) {
     for (const Linear::Part& part : w.parts()) {
       multiply_part(part, std::max<std::int64_t>(begin - part.first_row, 0), std::min(end - part.first_row, part.rows), in,
                     tokens, y + part.first_row, y_stride, with, thread);

@@ -76,6 +76,17 @@ std::optional<double> entry(const Json& config, const Field& field, const std::s
   return found->get<double>();
 }
 
+SamplingParams read(const Json& config, const std::string& file) {
+  SamplingParams params;
+  for (const Field& field : fields) {
+    if (const auto value = entry(config, field, file)) set(params, field, *value, file, field.folder);
+  }
+  if (params.repeat_penalty != 1) params.repeat_last_n = -1;
+  return checked(std::move(params), file);
+}
+
+std::string file_of(const HuggingFaceFolder& folder) { return folder.path_of("generation_config.json"); }
+
 }  // namespace
 
 SamplingParams recommended_sampling(const GgufFile& file) {
@@ -88,24 +99,15 @@ SamplingParams recommended_sampling(const GgufFile& file) {
   return checked(std::move(params), file.path());
 }
 
-SamplingParams recommended_sampling(const HuggingFaceFolder& folder) {
-  const std::string file = folder.path_of("generation_config.json");
-  const Json config = sampling_entries(folder);
-  SamplingParams params;
-  for (const Field& field : fields) {
-    if (const auto value = entry(config, field, file)) set(params, field, *value, file, field.folder);
-  }
-  if (params.repeat_penalty != 1) params.repeat_last_n = -1;
-  return checked(std::move(params), file);
-}
+SamplingParams recommended_sampling(const HuggingFaceFolder& folder) { return read(sampling_entries(folder), file_of(folder)); }
 
 SamplingParams recommended_sampling(const ModelFiles& files) {
   return files.gguf() != nullptr ? recommended_sampling(*files.gguf()) : recommended_sampling(*files.folder());
 }
 
 void add_recommended_sampling(GgufMetadata& metadata, const HuggingFaceFolder& folder) {
-  const SamplingParams params = recommended_sampling(folder);
   const Json config = sampling_entries(folder);
+  const SamplingParams params = read(config, file_of(folder));
   for (const Field& field : fields) {
     if (field.gguf == nullptr || !entry(config, field, {})) continue;
     if (const auto* number = std::get_if<float SamplingParams::*>(&field.member)) {

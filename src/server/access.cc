@@ -30,8 +30,9 @@ bool equal_letters(std::string_view a, std::string_view b) {
 }
 
 std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, std::max(host.find(']'), host.find(']') + 1));  // all of it without a ']'
-  return host.substr(0, host.find(':'));
+  if (!host.starts_with('[')) return host.substr(0, host.find(':'));
+  const std::size_t end = host.find(']');
+  return end == std::string_view::npos ? host : host.substr(0, end + 1);
 }
 
 }  // namespace

@@ -5,9 +5,12 @@
 
 #include "inference/scheduler.h"
 #include "support/random_model.h"
+#include "support/sequences.h"
 
 namespace bitnet {
 namespace {
+
+using test::plain;
 
 struct Seen {
   std::optional<GenerateResult> result;
@@ -16,15 +19,6 @@ struct Seen {
     return {{}, [this](const GenerateResult& end, const Error*) { result = end; }};
   }
 };
-
-SequenceRequest plain(std::size_t prompt, std::int64_t tokens, TokenId id) {
-  SequenceRequest request;
-  request.generate.prompt.assign(prompt, id);
-  request.generate.max_tokens = tokens;
-  request.generate.sampling.temperature = 0;
-  request.generate.ignore_eos = true;
-  return request;
-}
 
 class SchedulerPromptsTest : public testing::Test {
  protected:

@@ -8,9 +8,12 @@
 #include <thread>
 
 #include "support/random_model.h"
+#include "support/sequences.h"
 
 namespace bitnet {
 namespace {
+
+using test::plain;
 
 // What a caller saw of one sequence.
 struct Seen {
@@ -179,15 +182,6 @@ TEST_F(SchedulerTest, RandomCancellationsLeaveNoPageBehindAndDisturbNobody) {
 }
 
 std::vector<TokenId> alone_ids(Engine& engine, const SequenceRequest& request) { return alone(engine, request).ids; }
-
-SequenceRequest plain(std::size_t prompt, std::int64_t tokens, TokenId id = 5) {
-  SequenceRequest request;
-  request.generate.prompt.assign(prompt, id);
-  request.generate.max_tokens = tokens;
-  request.generate.sampling.temperature = 0;
-  request.generate.ignore_eos = true;
-  return request;
-}
 
 TEST_F(SchedulerTest, CancellingTakesEffectBeforeTheNextStep) {
   const auto engine = open({.chunk = 16});

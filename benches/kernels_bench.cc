@@ -142,20 +142,20 @@ void ternary_combine(benchmark::State& state, const KernelTable& table, double s
   rate(state, "dense B/s", static_cast<double>(weights.bytes_each));
 }
 
-void int8_scan(benchmark::State& state, const KernelTable& table, std::int64_t inputs) {
+void six_bit_scan(benchmark::State& state, const KernelTable& table, std::int64_t inputs) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   static Buffer rows = [] {
-    Buffer buffer(static_cast<std::size_t>(n_vocab * n_embd));
+    Buffer buffer(static_cast<std::size_t>(n_vocab * n_embd / six_bit_block_cols * six_bit_block_bytes));
     std::memset(buffer.data(), 3, buffer.size());  // zero pages would all be one page of memory
     return buffer;
   }();
   constexpr std::int64_t block = 64;
-  std::vector<std::int16_t> x(static_cast<std::size_t>(inputs * n_embd), 1000);
+  std::vector<std::int8_t> x(static_cast<std::size_t>(2 * inputs * n_embd), 50);
   for (auto _ : state) {
     pool.split(n_vocab / block, 1, [&](std::int64_t begin, std::int64_t end) {
       std::vector<std::int32_t> y(static_cast<std::size_t>(inputs * block));
       for (std::int64_t b = begin; b < end; ++b) {
-        table.int8_scan(rows.as<std::int8_t>(), n_embd, b * block, (b + 1) * block, x.data(), inputs, y.data(), block);
+        table.six_bit_scan(rows.as<std::uint8_t>(), n_embd, b * block, (b + 1) * block, x.data(), inputs, y.data(), block);
       }
     });
   }
@@ -254,7 +254,8 @@ int main(int argc, char** argv) {
           [=](benchmark::State& s) { ternary_combine(s, *table, percent / 100.0); });
     }
     for (const int inputs : {1, 8}) {
-      add("int8_scan" + name + "/inputs:" + std::to_string(inputs), [=](benchmark::State& s) { int8_scan(s, *table, inputs); });
+      add("six_bit_scan" + name + "/inputs:" + std::to_string(inputs),
+          [=](benchmark::State& s) { six_bit_scan(s, *table, inputs); });
     }
     for (const auto& [type, kv] : {std::pair{KvType::f32, "f32"}, {KvType::f16, "f16"}, {KvType::int8, "int8"}}) {
       const KvType kv_type = type;

@@ -101,7 +101,8 @@ std::uint64_t Engine::bytes_per_token(std::int64_t depth) const {
   const PreparedModel& model = parts_->model;
   // A scanned head's few exact rows do not count.
   const std::uint64_t tables = model.token_embd.resident_bytes() + model.output.resident_bytes();
-  const std::uint64_t head = model.head_scan.usable() ? 0 : model.head().stored_bytes();
+  const HeadScan& scan = model.head_scan;
+  const std::uint64_t head = scan.usable() ? scan.scanned_bytes() - scan.bytes() : model.head().stored_bytes();
   return model.bytes() - model.down_columns_bytes() - tables + head + kv_bytes_at(depth);
 }
 

@@ -9,11 +9,13 @@
 #include <numeric>
 
 #include "common/checked.h"
+#include "kernels/byte_planes.h"
 
 namespace bitnet {
 namespace {
 
-constexpr std::int64_t scan_unit = 32;         // int8_scan wants columns in multiples of it
+constexpr std::int64_t largest_quant = 8255;   // of an input: 128 * 64 + 63
+constexpr std::int64_t refine_unit = 64;       // admitted rows that one thread takes at least; fewer are multiplied at once
 constexpr std::int64_t scan_block = 64;        // rows whose sums stay in the first cache
 constexpr std::int64_t least_rows = 2048;      // below, the full head costs no more
 constexpr std::int64_t admitted_fraction = 8;  // of the rows may be multiplied exactly; above, the full head is cheaper
@@ -45,10 +47,12 @@ float rounded_up(double x) { return static_cast<float>(x * up); }
 
 }  // namespace
 
-// The scanned value of row r is dots[r] * scales[r] * scale; logits differ from it by at most of_residual * residuals[r] +
-// of_norm * norms[r].
+// The scanned value of row r is scales[r] * scale * (4 * (dots[r] - 32 sum) + 1.5 sum): a code stands for 4 * code - 128 + 1.5.
+// Logits differ from it by at most of_residual * residuals[r] + of_norm * norms[r].
 struct HeadScan::Input {
   float scale = 0, of_residual = 0, of_norm = 0;
+  std::int32_t plane_sums[2] = {};  // of its two bytes
+  std::int32_t sum = 0;             // 128 plane_sums[0] + plane_sums[1]
   bool finite = false;
 };
 
@@ -56,172 +60,242 @@ struct HeadScan::Search {
   const LogitQuery* query;
   Memory* memory;
   Input input;
-  std::size_t index;  // of the query
-  float reached = 0;  // by at least query->count logits
+  std::size_t index;                // of the query
+  float least = 0;                  // that a logit must have to be wanted
+  std::vector<TokenId> known = {};  // rows already multiplied, in order
+  std::vector<float> values = {};   // and their logits
+};
+
+struct HeadScan::Row {
+  std::vector<float> weights, shifted;      // (cols)
+  std::vector<std::int8_t> quants, coarse;  // (padded)
 };
 
 HeadScan::HeadScan(const DenseMatrix& head, const KernelTable& kernels, ThreadPool& pool) : rows_(head.rows), cols_(head.cols) {
   if (rows_ < least_rows || cols_ > 1 << 20) return;
-  padded_ = round_up(cols_, scan_unit);
-  quants_ = Buffer(static_cast<std::size_t>(rows_ * padded_));
-  for (auto* per_row : {&scales_, &norms_, &residuals_}) per_row->resize(static_cast<std::size_t>(rows_));
+  padded_ = round_up(cols_, six_bit_block_cols);
+  high_ = Buffer(static_cast<std::size_t>(rows_ * padded_ / 4 * 3));
+  low_ = Buffer(static_cast<std::size_t>(rows_ * padded_ / 4));
+  for (auto* per_row : {&scales_, &norms_, &residuals_, &fine_residuals_}) per_row->resize(static_cast<std::size_t>(rows_));
   std::atomic<bool> finite{true};
   pool.split(rows_, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> row(static_cast<std::size_t>(cols_));
+    Row row;
+    for (auto* floats : {&row.weights, &row.shifted}) floats->resize(static_cast<std::size_t>(cols_));
+    for (auto* bytes : {&row.quants, &row.coarse}) bytes->resize(static_cast<std::size_t>(padded_));
     for (std::int64_t r = begin; r < end; ++r) {
-      kernels.decode(head.type, head.data + r * head.row_bytes, cols_, row.data());
-      if (!quantise_row(row.data(), r, kernels)) finite = false;
+      kernels.decode(head.type, head.data + r * head.row_bytes, cols_, row.weights.data());
+      if (!quantise_row(row, r, kernels)) finite = false;
     }
   });
   usable_ = finite;
 }
 
-std::uint64_t HeadScan::bytes() const { return quants_.size() + 3 * scales_.size() * sizeof(float); }
+std::uint64_t HeadScan::bytes() const { return high_.size() + low_.size() + 4 * scales_.size() * sizeof(float); }
+
+std::uint64_t HeadScan::scanned_bytes() const { return high_.size() + 3 * scales_.size() * sizeof(float); }
 
 // False when an element is not finite, or so large that products might overflow.
-bool HeadScan::quantise_row(const float* row, std::int64_t index, const KernelTable& kernels) {
-  std::int8_t* quants = quants_.as<std::int8_t>() + index * padded_;
-  float inverse, squares, error_squares;
+bool HeadScan::quantise_row(Row& row, std::int64_t index, const KernelTable& kernels) {
+  float inverse, squares, error_squares, coarse_squares, shifted_squares;
   std::int32_t sum;
-  kernels.quantise(row, cols_, padded_, quants, &inverse, &sum);
+  kernels.quantise(row.weights.data(), cols_, padded_, row.quants.data(), &inverse, &sum);
   const float step = 1.0f / inverse;
-  kernels.quantisation_error(row, quants, step, cols_, &squares, &error_squares);
+  kernels.quantisation_error(row.weights.data(), row.quants.data(), step, cols_, &squares, &error_squares);
   if (!(squares <= largest_row * largest_row) || !std::isfinite(step)) return false;
+  // What the middle of four values loses is what the lowest of them loses of weights moved by as much.
+  for (std::int64_t c = 0; c < cols_; ++c) {
+    const auto i = static_cast<std::size_t>(c);
+    row.shifted[i] = row.weights[i] - 1.5f * step;
+    row.coarse[i] = static_cast<std::int8_t>(row.quants[i] & ~3);
+  }
+  kernels.quantisation_error(row.shifted.data(), row.coarse.data(), step, cols_, &shifted_squares, &coarse_squares);
+  split_planes(row.quants.data(), padded_, high_.as<std::uint8_t>() + index * (padded_ / 4 * 3),
+               low_.as<std::uint8_t>() + index * (padded_ / 4));
   // The sums round once per addition in a lane of sixteen, x - q * step twice more, and squares below the smallest float
   // vanish.
   const auto n = static_cast<double>(cols_);
   const double slack = 1 + (n / 16 + 32) * 0x1p-23, vanished = n * 1e-18;
-  const double row_norm = std::sqrt(static_cast<double>(squares)) * slack + vanished;
-  const double residual = std::sqrt(static_cast<double>(error_squares)) * slack + vanished;
+  const auto length = [&](float sum_of_squares) { return std::sqrt(static_cast<double>(sum_of_squares)) * slack + vanished; };
+  const double row_norm = length(squares), steps = static_cast<double>(step) * std::sqrt(static_cast<double>(padded_));
+  const auto residual = [&](float sum_of_squares) {
+    const double lost = length(sum_of_squares);
+    return rounded_up(lost + 0x1p-22 * (row_norm + lost + 2 * steps));
+  };
   const auto i = static_cast<std::size_t>(index);
-  scales_[i] = step, norms_[i] = rounded_up(row_norm), residuals_[i] = rounded_up(residual + 0x1p-22 * (row_norm + residual));
+  scales_[i] = step, residuals_[i] = residual(coarse_squares), fine_residuals_[i] = residual(error_squares);
+  norms_[i] = rounded_up(row_norm + static_cast<double>(residuals_[i]) + steps);
   return true;
 }
 
-// `quantised` (padded) is zero at first.
-HeadScan::Input HeadScan::quantise_input(const float* x, std::int16_t* quantised) const {
+// `planes` (2, padded) are zero at first.
+HeadScan::Input HeadScan::quantise_input(const float* x, std::int8_t* planes) const {
   const double x_norm = norm(x, cols_);
   float largest = 0;
   for (std::int64_t c = 0; c < cols_; ++c) largest = std::max(largest, std::fabs(x[c]));
   if (!(x_norm <= largest_input) || !(largest > 1e-30f)) return {};
-  // So large that no sum of 127 * quant over the columns passes 31 bits.
-  const auto most = static_cast<float>(std::min<std::int64_t>(32767, ((std::int64_t{1} << 31) - 1) / (127 * cols_)));
-  const float scale = largest / most;
+  // So large that no sum of 63 * quant over the columns passes 31 bits.
+  const auto most = static_cast<float>(std::min(largest_quant, ((std::int64_t{1} << 31) - 1) / (63 * padded_)));
+  Input input;
+  input.scale = largest / most;
   constexpr float shift = 0x1.8p23f;  // rounds what is far below it, half to even
   double error = 0;
   for (std::int64_t c = 0; c < cols_; ++c) {
-    const float rounded = std::clamp(x[c] / scale + shift - shift, -most, most);
-    quantised[c] = static_cast<std::int16_t>(rounded);
-    const double left = static_cast<double>(x[c]) - static_cast<double>(rounded) * static_cast<double>(scale);
+    const float rounded = std::clamp(x[c] / input.scale + shift - shift, -most, most);
+    const auto quant = static_cast<std::int32_t>(rounded), low = ((quant + 64) & 127) - 64, high = (quant - low) / 128;
+    planes[c] = static_cast<std::int8_t>(high), planes[padded_ + c] = static_cast<std::int8_t>(low);
+    input.plane_sums[0] += high, input.plane_sums[1] += low;
+    const double left = static_cast<double>(x[c]) - static_cast<double>(rounded) * static_cast<double>(input.scale);
     error += left * left;
   }
   error = std::sqrt(error);
+  input.sum = 128 * input.plane_sums[0] + input.plane_sums[1];
   // The exact head adds cols / 16 products in a lane and 4 levels of a tree; the scan rounds a few times more.
-  const double rounding = static_cast<double>(cols_ / 16 + 32) * 0x1p-24;
-  return {scale, rounded_up(x_norm + error), rounded_up(error + rounding * (x_norm + error)), true};
+  const double rounding = static_cast<double>(cols_ / 16 + 48) * 0x1p-24;
+  input.of_residual = rounded_up(x_norm + error), input.of_norm = rounded_up(error + rounding * (x_norm + error));
+  input.finite = true;
+  return input;
 }
 
-// Fills the memories' upper bounds and finds what each query's best logits reach. `x` (searches, padded) are the inputs.
-void HeadScan::scan(std::span<Search> searches, const std::int16_t* x, Compute& with) const {
+float HeadScan::bound(const Input& input, const std::vector<float>& residuals, std::size_t row) const {
+  return input.of_residual * residuals[row] + input.of_norm * norms_[row];
+}
+
+// Fills the memories' upper bounds; their ids become the rows with the highest lower bounds, as many as each query wants. `x`
+// (searches, 2, padded) are the inputs.
+void HeadScan::scan(std::span<Search> searches, const std::int8_t* x, Compute& with) const {
   for (const Search& search : searches) {
     search.memory->upper.resize(static_cast<std::size_t>(rows_));
     search.memory->block_upper.resize(static_cast<std::size_t>(ceil_div(rows_, scan_block)));
   }
   const auto threads = static_cast<std::size_t>(with.pool.threads()), count = searches.size();
-  std::vector<std::vector<float>> best(threads * count);  // heaps whose first is the least of the best
+  std::vector<Heap> best(threads * count);
   with.pool.balance(rows_, scan_block, [&](std::int64_t begin, std::int64_t end, int part) {
     std::vector<std::int32_t> dots(count * static_cast<std::size_t>(scan_block));
     for (std::int64_t first = begin; first < end; first += scan_block) {
       const std::int64_t last = std::min(first + scan_block, end);
-      with.kernels.int8_scan(quants_.as<std::int8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count), dots.data(),
-                             scan_block);
+      with.kernels.six_bit_scan(high_.as<std::uint8_t>(), padded_, first, last, x, static_cast<std::int64_t>(count),
+                                dots.data(), scan_block);
       for (std::size_t s = 0; s < count; ++s) {
         keep_best(searches[s], first, last, dots.data() + s * static_cast<std::size_t>(scan_block),
                   best[s * threads + static_cast<std::size_t>(part)]);
       }
     }
   });
-  for (std::size_t s = 0; s < searches.size(); ++s) {
-    std::vector<float> all;
+  for (std::size_t s = 0; s < count; ++s) {
+    Heap all;
     for (std::size_t thread = 0; thread < threads; ++thread) {
-      const std::vector<float>& part = best[s * threads + thread];
+      const Heap& part = best[s * threads + thread];
       all.insert(all.end(), part.begin(), part.end());
     }
-    const auto wanted = all.begin() + static_cast<std::ptrdiff_t>(searches[s].query->count - 1);
-    std::nth_element(all.begin(), wanted, all.end(), std::greater<>());
-    searches[s].reached = *wanted;
+    const auto wanted = searches[s].query->count;
+    std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(wanted - 1), all.end(), std::greater<>());
+    std::vector<TokenId>& ids = searches[s].memory->ids;
+    ids.clear();
+    for (std::int64_t i = 0; i < wanted; ++i) ids.push_back(all[static_cast<std::size_t>(i)].second);
+    std::sort(ids.begin(), ids.end());
   }
 }
 
 // Rows [begin, end) are one block.
 void HeadScan::keep_best(const Search& search, std::int64_t begin, std::int64_t end, const std::int32_t* dots,
-                         std::vector<float>& lowest) const {
+                         Heap& best) const {
   const Input input = search.input;
   const float *scales = scales_.data() + begin, *norms = norms_.data() + begin, *residuals = residuals_.data() + begin;
   float *upper = search.memory->upper.data() + begin, lower[scan_block];
   const std::int64_t count = end - begin;
+  const std::int32_t thirty_two_sums = 32 * input.sum;
+  const float middle = 1.5f * static_cast<float>(input.sum);
   for (std::int64_t i = 0; i < count; ++i) {
-    const float value = static_cast<float>(dots[i]) * scales[i] * input.scale;
+    const float value = (4 * static_cast<float>(dots[i] - thirty_two_sums) + middle) * scales[i] * input.scale;
     const float bound = input.of_residual * residuals[i] + input.of_norm * norms[i];
     upper[i] = value + bound, lower[i] = value - bound;
   }
   search.memory->block_upper[static_cast<std::size_t>(begin / scan_block)] = largest(upper, count);
   for (std::int64_t i = 0; i < count; ++i) {
-    const bool full = static_cast<std::int64_t>(lowest.size()) == search.query->count;
-    if (full && lower[i] <= lowest.front()) continue;
-    lowest.push_back(lower[i]);
-    std::push_heap(lowest.begin(), lowest.end(), std::greater<>());
+    const bool full = static_cast<std::int64_t>(best.size()) == search.query->count;
+    if (full && lower[i] <= best.front().first) continue;
+    best.emplace_back(lower[i], static_cast<TokenId>(begin + i));
+    std::push_heap(best.begin(), best.end(), std::greater<>());
     if (!full) continue;
-    std::pop_heap(lowest.begin(), lowest.end(), std::greater<>());
-    lowest.pop_back();
+    std::pop_heap(best.begin(), best.end(), std::greater<>());
+    best.pop_back();
   }
 }
 
-// memory.ids = the rows that may be among those the query wants, and those it asks for, in order; false when they are too many.
-bool HeadScan::admit(const Search& search) const {
+// Multiplies the most promising rows: what the best logits reach, they say better than any bound.
+void HeadScan::reach(const RowTable& head, const float* x, Search& search, Compute& with) const {
   Memory& memory = *search.memory;
-  const float least = just_below(search.reached - search.query->margin);
-  const auto most = static_cast<std::size_t>(rows_ / admitted_fraction);
+  std::vector<std::size_t> all(memory.ids.size());
+  std::iota(all.begin(), all.end(), 0);
+  memory.values.resize(all.size());
+  multiply_rows(head, x, all, memory, with);
+  search.known = memory.ids, search.values = memory.values;
+  search.least = just_below(*std::min_element(memory.values.begin(), memory.values.end()) - search.query->margin);
+}
+
+// memory.ids = the rows whose upper bound says that they may be wanted, in order.
+void HeadScan::admit(const Search& search) const {
+  Memory& memory = *search.memory;
   memory.ids.clear();
-  for (std::size_t block = 0; block < memory.block_upper.size() && memory.ids.size() <= most; ++block) {
-    if (memory.block_upper[block] < least) continue;
-    const auto first = static_cast<std::int64_t>(block) * scan_block;
-    for (std::int64_t r = first; r < std::min(first + scan_block, rows_); ++r) {
-      if (memory.upper[static_cast<std::size_t>(r)] >= least) memory.ids.push_back(static_cast<TokenId>(r));
+  for (std::size_t block = 0; block < memory.block_upper.size(); ++block) {
+    if (memory.block_upper[block] < search.least) continue;
+    const auto first = static_cast<std::int64_t>(block) * scan_block, last = std::min(first + scan_block, rows_);
+    std::size_t count = memory.ids.size();
+    memory.ids.resize(count + scan_block);
+    for (std::int64_t r = first; r < last; ++r) {
+      memory.ids[count] = static_cast<TokenId>(r);  // overwritten by the next when it does not count: no branch to mispredict
+      count += memory.upper[static_cast<std::size_t>(r)] >= search.least ? 1 : 0;
     }
+    memory.ids.resize(count);
   }
+}
+
+// Adds the low bits to what is known of the admitted rows, and keeps those that still may be wanted. `x` (2, padded).
+void HeadScan::refine(const Search& search, const std::int8_t* x, Compute& with) const {
+  Memory& memory = *search.memory;
+  const Input& input = search.input;
+  if (static_cast<std::int64_t>(memory.ids.size()) < refine_unit) return;
+  for (auto& low : memory.low) low.resize(static_cast<std::size_t>(rows_));
+  const TernaryMatrix low{low_.as<std::uint8_t>(), scales_.data(), rows_, padded_};
+  const float one = 1, half_sum = 0.5f * static_cast<float>(input.sum);
+  with.pool.balance(static_cast<std::int64_t>(memory.ids.size()), refine_unit, [&](std::int64_t begin, std::int64_t end, int) {
+    for (int plane = 0; plane < 2; ++plane) {
+      with.kernels.ternary_rows(low, memory.ids.data() + begin, end - begin,
+                                {x + plane * padded_, &one, &input.plane_sums[plane], 1, padded_}, memory.low[plane].data());
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto r = static_cast<std::size_t>(memory.ids[static_cast<std::size_t>(i)]);
+      // A low value stands for itself, less the 1.5 that its code stood for: low - 1 was summed.
+      const float added = input.scale * (128 * memory.low[0][r] + memory.low[1][r] - scales_[r] * half_sum);
+      memory.upper[r] += added - bound(input, residuals_, r) + bound(input, fine_residuals_, r);
+    }
+  });
+  std::erase_if(memory.ids, [&](TokenId id) { return memory.upper[static_cast<std::size_t>(id)] < search.least; });
+}
+
+// Adds the rows that the query asks for; false when they are too many in all.
+bool HeadScan::ask_for_more(const Search& search) const {
+  Memory& memory = *search.memory;
   memory.ids.insert(memory.ids.end(), search.query->also.begin(), search.query->also.end());
   std::sort(memory.ids.begin(), memory.ids.end());
   memory.ids.erase(std::unique(memory.ids.begin(), memory.ids.end()), memory.ids.end());
-  return memory.ids.size() <= most;
+  return memory.ids.size() <= static_cast<std::size_t>(rows_ / admitted_fraction);
 }
 
-// memory.values = the logits for the input x of those of memory.ids that may still be wanted; the others leave it. Once the
-// most promising rows are multiplied, their logits say better than the scan's bounds did what the best reach.
+// memory.values = the logits of memory.ids for the input x; those already known are not multiplied again.
 void HeadScan::multiply(const RowTable& head, const float* x, const Search& search, Compute& with) const {
   Memory& memory = *search.memory;
-  const LogitQuery& query = *search.query;
   memory.values.resize(memory.ids.size());
-  std::vector<std::size_t> order(memory.ids.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto count = static_cast<std::size_t>(query.count), first = count + query.also.size() + count / 4 + 16;
-  if (first >= order.size()) return multiply_rows(head, x, order, memory, with);
-  for (const TokenId id : query.also) memory.upper[static_cast<std::size_t>(id)] = std::numeric_limits<float>::infinity();
-  const auto upper = [&](std::size_t i) { return memory.upper[static_cast<std::size_t>(memory.ids[i])]; };
-  const auto rest = order.begin() + static_cast<std::ptrdiff_t>(first);
-  std::nth_element(order.begin(), rest, order.end(), [&](std::size_t a, std::size_t b) { return upper(a) > upper(b); });
-  multiply_rows(head, x, std::span(order).first(first), memory, with);
-  std::vector<float> best;
-  for (std::size_t i = 0; i < first; ++i) best.push_back(memory.values[order[i]]);
-  std::nth_element(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count - 1), best.end(), std::greater<>());
-  const float least = just_below(best[count - 1] - query.margin);
-  order.erase(std::partition(rest, order.end(), [&](std::size_t i) { return upper(i) >= least; }), order.end());
-  multiply_rows(head, x, std::span(order).subspan(first), memory, with);
-  std::sort(order.begin(), order.end());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    memory.ids[i] = memory.ids[order[i]], memory.values[i] = memory.values[order[i]];
+  std::vector<std::size_t> unknown;
+  for (std::size_t i = 0, known = 0; i < memory.ids.size(); ++i) {
+    while (known < search.known.size() && search.known[known] < memory.ids[i]) ++known;
+    if (known < search.known.size() && search.known[known] == memory.ids[i]) {
+      memory.values[i] = search.values[known];
+    } else {
+      unknown.push_back(i);
+    }
   }
-  memory.ids.resize(order.size()), memory.values.resize(order.size());
+  multiply_rows(head, x, unknown, memory, with);
 }
 
 // memory.values[i] = the logit of memory.ids[i] for each i of `which`.
@@ -253,23 +327,25 @@ std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const 
                                                     Compute& with, std::span<Memory> memory) const {
   std::vector<std::optional<LogitSet>> answers(queries.size());
   std::vector<Search> searches;
-  std::vector<std::int16_t> quantised;  // (searches, padded)
+  const std::int64_t input_bytes = 2 * padded_;
+  Buffer planes(queries.size() *
+                static_cast<std::size_t>(input_bytes));  // (searches, 2, padded); loads of lines want it aligned
+  const auto planes_of = [&](std::size_t s) { return planes.as<std::int8_t>() + static_cast<std::int64_t>(s) * input_bytes; };
   for (std::size_t i = 0; i < queries.size(); ++i) {
     if (!is_answerable(queries[i])) continue;
-    const std::size_t before = quantised.size();
-    quantised.resize(before + static_cast<std::size_t>(padded_));
-    const Input input = quantise_input(x + static_cast<std::int64_t>(i) * cols_, quantised.data() + before);
-    if (input.finite) {
-      searches.push_back({&queries[i], &memory[i], input, i});
-    } else {
-      quantised.resize(before);
-    }
+    const Input input = quantise_input(x + static_cast<std::int64_t>(i) * cols_, planes_of(searches.size()));
+    if (input.finite) searches.push_back({&queries[i], &memory[i], input, i});
   }
   if (searches.empty()) return answers;
-  scan(searches, quantised.data(), with);
-  for (const Search& search : searches) {
-    if (!admit(search)) continue;
-    multiply(head, x + static_cast<std::int64_t>(search.index) * cols_, search, with);
+  scan(searches, planes_of(0), with);
+  for (std::size_t s = 0; s < searches.size(); ++s) {
+    Search& search = searches[s];
+    const float* input = x + static_cast<std::int64_t>(search.index) * cols_;
+    reach(head, input, search, with);
+    admit(search);
+    refine(search, planes_of(s), with);
+    if (!ask_for_more(search)) continue;
+    multiply(head, input, search, with);
     answers[search.index] = LogitSet{search.memory->ids, search.memory->values};
   }
   return answers;

@@ -15,6 +15,8 @@ namespace bitnet {
 
 constexpr std::int64_t ternary_line_cols = 256;  // weights in one 64-byte line
 constexpr std::int64_t ternary_line_bytes = 64;
+constexpr std::int64_t six_bit_block_cols = 256;  // codes in one block
+constexpr std::int64_t six_bit_block_bytes = 192;
 constexpr std::int64_t kv_chunk_positions = 64;  // positions per attention chunk
 constexpr std::int64_t attention_block = 64;     // queries that attend() takes at a time
 
@@ -100,7 +102,8 @@ struct KernelTable {
   void (*ternary_matmul)(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                          std::int64_t y_stride, std::byte* scratch) noexcept;
 
-  // y[r] = float(w[r] . q[0]) / x.scales[0] * w.scales[r] for the `count` rows r of a list; the rest of y is left alone.
+  // y[r] = float(w[r] . q[0]) / x.scales[0] * w.scales[r] for the `count` rows r of a list; the rest of y is left alone. Codes
+  // may be 3, too (weight 2), where |q| <= 64.
   void (*ternary_rows)(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,
                        float* y) noexcept;
 
@@ -112,10 +115,11 @@ struct KernelTable {
   void (*dense_matmul)(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,
                        std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
 
-  // y[i * y_stride + r - begin] = rows[r] . x[i] exactly, for rows [begin, end) of int8 and `inputs` inputs, both `cols` apart;
-  // cols a multiple of 32. The caller bounds x so that no partial sum passes 31 bits.
-  void (*int8_scan)(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-                    std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept;
+  // y[i * y_stride + r - begin] = code[r] . (128 x[i][0] + x[i][1]) exactly, for rows [begin, end) of 6-bit codes in blocks
+  // (kernels/byte_planes.h) and `inputs` inputs (2, cols); cols a multiple of 256. |x[i][0]| <= 64, and x[i][1] is in
+  // [-64, 64). The caller bounds x so that no partial sum passes 31 bits.
+  void (*six_bit_scan)(const std::uint8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int8_t* x,
+                       std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept;
 
   // What quantise() lost: sums over n elements of x^2 and of (x - q * step)^2.
   void (*quantisation_error)(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,

@@ -26,7 +26,7 @@ KernelTable emulated_512_table() {
   table.ternary_matmul = emulated_avx512::ternary_matmul;
   table.ternary_rows = emulated_avx512::ternary_rows;
   table.ternary_combine = emulated_avx512::ternary_combine;
-  table.int8_scan = emulated_avx512::int8_scan;
+  table.six_bit_scan = emulated_avx512::six_bit_scan;
   table.attend = emulated_avx512::attend;
   table.merge_states = emulated_avx512::merge_states;
   return table;

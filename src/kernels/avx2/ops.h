@@ -17,8 +17,8 @@ void ternary_combine(const TernaryMatrix& w, const std::int32_t* rows, std::int6
                      std::int32_t* sums) noexcept;
 void dense_matmul(const DenseMatrix& w, std::int64_t begin, std::int64_t end, const float* x, std::int64_t tokens,
                   std::int64_t x_stride, float* y, std::int64_t y_stride, std::byte* scratch) noexcept;
-void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept;
+void six_bit_scan(const std::uint8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int8_t* x,
+                  std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept;
 void quantisation_error(const float* x, const std::int8_t* q, float step, std::int64_t n, float* squares,
                         float* error_squares) noexcept;
 void decode(DataType type, const std::byte* blocks, std::int64_t n, float* y) noexcept;

@@ -47,6 +47,12 @@ void combine_pairs(const TernaryMatrix& w, const std::int32_t* rows, std::int64_
   using Table = typename Kernel::Table;
   const std::int64_t row_bytes = w.cols / 4;
   const auto row = [&](std::int64_t i) { return w.lines + rows[i] * row_bytes; };
+  const auto fetch = [&](std::int64_t i, std::int64_t line) {
+    _mm_prefetch(reinterpret_cast<const char*>(row(i) + line), _MM_HINT_T0);
+  };
+  for (std::int64_t i = 0; i < block_rows && i < count; ++i) {
+    for (std::int64_t line = 0; line < row_bytes; line += ternary_line_bytes) fetch(i, line);
+  }
   for (std::int64_t first = 0; first < count; first += block_rows) {
     const std::int64_t end = first + block_rows < count ? first + block_rows : count;
     const std::int64_t next = end + block_rows < count ? end + block_rows : count;
@@ -58,7 +64,7 @@ void combine_pairs(const TernaryMatrix& w, const std::int32_t* rows, std::int64_
       block.tables[p] = pair_table<Table>(q[rows[i]], j > i ? q[rows[j]] : 0);
     }
     for (std::int64_t line = 0; line < row_bytes; line += ternary_line_bytes) {
-      for (std::int64_t i = end; i < next; ++i) _mm_prefetch(reinterpret_cast<const char*>(row(i) + line), _MM_HINT_T0);
+      for (std::int64_t i = end; i < next; ++i) fetch(i, line);
       Kernel::combine_line(block, line, sums + 4 * line);
     }
   }

@@ -1,4 +1,4 @@
-// Dot products of int8 rows with 16-bit integers: bytes widened to 16 bits, products added in pairs to 32.
+// Dot products of rows of 6-bit codes with maddubs; the two bytes of an input are multiplied apart.
 #include "kernels/avx2/codes.h"
 #include "kernels/avx2/ops.h"
 #include "kernels/avx2/vector.h"
@@ -6,89 +6,68 @@
 namespace bitnet::avx2 {
 namespace {
 
-constexpr std::int64_t bytes_ahead = 1024;
+constexpr std::int64_t bytes_ahead = 2048;
 constexpr std::int64_t block_rows = 32;  // stay in the second cache while four inputs after four, which stay in the first, pass
 
-__m256i widened(const std::int8_t* p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
-
-// Adds 32 columns of a row times one input.
-void add_columns(__m256i& sum, __m256i low, __m256i high, const std::int16_t* x) {
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low, load(x)));
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high, load(x + 16)));
+// The codes of columns 64 p + (0 to 31) of half a block in codes[p].
+void unpack_half(const std::uint8_t* half, __m256i (&codes)[4]) {
+  const __m256i nibble = _mm256_set1_epi8(0x0f), top = _mm256_set1_epi8(0x30);
+  const __m256i first = load(half), second = load(half + 64), tops = load(half + 128);
+  const auto join = [&](__m256i low, __m256i high) {
+    return _mm256_or_si256(_mm256_and_si256(low, nibble), _mm256_and_si256(high, top));
+  };
+  codes[0] = join(first, _mm256_slli_epi16(tops, 4));
+  codes[1] = join(second, _mm256_slli_epi16(tops, 2));
+  codes[2] = join(_mm256_srli_epi16(first, 4), tops);
+  codes[3] = join(_mm256_srli_epi16(second, 4), _mm256_srli_epi16(tops, 2));
 }
 
-// Adds 16 columns of two rows times one input, which is loaded once; left to itself, GCC 12 loads it twice and keeps sums in
-// memory.
-void add_to_two(__m256i& sum0, __m256i& sum1, __m256i row0, __m256i row1, const std::int16_t* x) {
-  __m256i product0, product1;
-  asm("vmovdqu %[x], %[product1]\n\t"
-      "vpmaddwd %[product1], %[row0], %[product0]\n\t"
-      "vpmaddwd %[product1], %[row1], %[product1]\n\t"
-      "vpaddd %[product0], %[sum0], %[sum0]\n\t"
-      "vpaddd %[product1], %[sum1], %[sum1]"
-      : [sum0] "+x"(sum0), [sum1] "+x"(sum1), [product0] "=&x"(product0), [product1] "=&x"(product1)
-      : [row0] "x"(row0), [row1] "x"(row1), [x] "m"(*reinterpret_cast<const __m256i_u*>(x)));
+// Codes times one byte of an input. A lane of maddubs is at most 2 * 63 * 64 = 8064, so four of them stay within 16 bits.
+__m256i products(const __m256i (&codes)[4], const std::int8_t* x) {
+  const __m256i even = _mm256_add_epi16(_mm256_maddubs_epi16(codes[0], load(x)), _mm256_maddubs_epi16(codes[1], load(x + 64)));
+  const __m256i odd =
+      _mm256_add_epi16(_mm256_maddubs_epi16(codes[2], load(x + 128)), _mm256_maddubs_epi16(codes[3], load(x + 192)));
+  return _mm256_add_epi16(even, odd);
 }
 
-// Two rows by `inputs` inputs: each row is widened once for all of them. The two rows behind come into the cache meanwhile.
+// One row by `inputs` inputs: it is unpacked once for all of them.
 template <int inputs>
-void scan_two(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x, std::int32_t* y, std::int64_t y_stride) {
-  __m256i sums0[inputs] = {}, sums1[inputs] = {};
-  for (std::int64_t c = 0; c < cols; c += 32) {
-    const std::int8_t *row0 = rows + c, *row1 = row0 + cols;
-    prefetch(row0 + 2 * cols), prefetch(row1 + 2 * cols);
-    const __m256i low0 = widened(row0), high0 = widened(row0 + 16), low1 = widened(row1), high1 = widened(row1 + 16);
-    for (int i = 0; i < inputs; ++i) {
-      add_to_two(sums0[i], sums1[i], low0, low1, x + i * cols + c);
-      add_to_two(sums0[i], sums1[i], high0, high1, x + i * cols + c + 16);
+void scan_row(const std::uint8_t* row, std::int64_t cols, const std::int8_t* x, std::int32_t* y, std::int64_t y_stride) {
+  const __m256i by_128 = _mm256_set1_epi16(128), ones = _mm256_set1_epi16(1);
+  __m256i sums[inputs] = {};
+  for (std::int64_t c = 0; c < cols; c += six_bit_block_cols, row += six_bit_block_bytes) {
+    for (std::int64_t b = 0; b < six_bit_block_bytes; b += 64) prefetch(row + bytes_ahead + b);
+    for (int half = 0; half < 64; half += 32) {
+      __m256i codes[4];
+      unpack_half(row + half, codes);
+      for (int i = 0; i < inputs; ++i) {
+        const std::int8_t* at = x + 2 * i * cols + c + half;
+        sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products(codes, at), by_128));
+        sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(products(codes, at + cols), ones));
+      }
     }
   }
-  for (int i = 0; i < inputs; ++i) y[i * y_stride] = sum_of(sums0[i]), y[i * y_stride + 1] = sum_of(sums1[i]);
+  for (int i = 0; i < inputs; ++i) y[i * y_stride] = sum_of(sums[i]);
 }
 
-// `count` rows by one input.
-template <int count>
-void scan_rows(const std::int8_t* rows, std::int64_t cols, const std::int16_t* x, std::int32_t* y) {
-  __m256i sums[count] = {};
-  for (std::int64_t c = 0; c < cols; c += 32) {
-    for (int r = 0; r < count; ++r) {
-      const std::int8_t* row = rows + r * cols + c;
-      prefetch(row + bytes_ahead);
-      add_columns(sums[r], widened(row), widened(row + 16), x + c);
-    }
-  }
-  for (int r = 0; r < count; ++r) y[r] = sum_of(sums[r]);
-}
-
-// `count` rows by `inputs` inputs.
 template <int inputs>
-void scan_block(const std::int8_t* rows, std::int64_t count, std::int64_t cols, const std::int16_t* x, std::int32_t* y,
+void scan_block(const std::uint8_t* rows, std::int64_t count, std::int64_t cols, const std::int8_t* x, std::int32_t* y,
                 std::int64_t y_stride) {
-  constexpr int together = inputs == 1 ? 4 : 2;
-  std::int64_t r = 0;
-  for (; r + together <= count; r += together) {
-    if constexpr (inputs == 1) {
-      scan_rows<together>(rows + r * cols, cols, x, y + r);
-    } else {
-      scan_two<inputs>(rows + r * cols, cols, x, y + r, y_stride);
-    }
-  }
-  for (; r < count; ++r) {
-    for (int i = 0; i < inputs; ++i) scan_rows<1>(rows + r * cols, cols, x + i * cols, y + i * y_stride + r);
-  }
+  const std::int64_t row_bytes = cols / six_bit_block_cols * six_bit_block_bytes;
+  for (std::int64_t r = 0; r < count; ++r) scan_row<inputs>(rows + r * row_bytes, cols, x, y + r, y_stride);
 }
 
 }  // namespace
 
-void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
+void six_bit_scan(const std::uint8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int8_t* x,
+                  std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
   for (std::int64_t first = begin; first < end; first += block_rows) {
     const std::int64_t count = first + block_rows < end ? block_rows : end - first;
-    const std::int8_t* block = rows + first * cols;
+    const std::uint8_t* block = rows + first * (cols / six_bit_block_cols * six_bit_block_bytes);
     std::int32_t* out = y + first - begin;
     std::int64_t i = 0;
-    for (; i + 4 <= inputs; i += 4) scan_block<4>(block, count, cols, x + i * cols, out + i * y_stride, y_stride);
-    const std::int16_t* rest = x + i * cols;
+    for (; i + 4 <= inputs; i += 4) scan_block<4>(block, count, cols, x + 2 * i * cols, out + i * y_stride, y_stride);
+    const std::int8_t* rest = x + 2 * i * cols;
     out += i * y_stride;
     if (inputs - i == 3) scan_block<3>(block, count, cols, rest, out, y_stride);
     if (inputs - i == 2) scan_block<2>(block, count, cols, rest, out, y_stride);

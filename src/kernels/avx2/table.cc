@@ -13,7 +13,7 @@ const KernelTable& avx2_table() {
       .ternary_rows = avx2::ternary_rows,
       .ternary_combine = avx2::ternary_combine,
       .dense_matmul = avx2::dense_matmul,
-      .int8_scan = avx2::int8_scan,
+      .six_bit_scan = avx2::six_bit_scan,
       .quantisation_error = avx2::quantisation_error,
       .decode = avx2::decode,
       .rope = avx2::rope,

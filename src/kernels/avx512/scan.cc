@@ -1,4 +1,4 @@
-// Dot products of int8 rows with 16-bit integers on 512 bits: bytes widened to 16, products added in pairs to 32 by vpdpwssd.
+// Dot products of rows of 6-bit codes with vpdpbusd on 512 bits; the two bytes of an input are multiplied apart.
 #include "kernels/avx512/codes.h"
 #include "kernels/avx512/ops.h"
 
@@ -8,81 +8,83 @@ namespace {
 constexpr std::int64_t bytes_ahead = 4096;
 constexpr std::int64_t block_rows = 32;  // stay in the second cache while four inputs after four, which stay in the first, pass
 
-// 32 columns.
-__m512i widened(const std::int8_t* p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
-
-void add_products(__m512i& sum, __m512i row, const std::int16_t* x) { sum = _mm512_dpwssd_epi32(sum, row, load512(x)); }
-
-// One row by one input, two sums so that additions do not wait for one another.
-std::int32_t scan_row(const std::int8_t* row, std::int64_t cols, const std::int16_t* x) {
-  __m512i even = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
-  std::int64_t c = 0;
-  for (; c + 64 <= cols; c += 64) {
-    prefetch(row + c + bytes_ahead);
-    add_products(even, widened(row + c), x + c);
-    add_products(odd, widened(row + c + 32), x + c + 32);
-  }
-  if (c < cols) add_products(even, widened(row + c), x + c);
-  return sum_of512(_mm512_add_epi32(even, odd));
-}
-
-// Written as instructions because GCC 12 given intrinsics keeps sums in memory; as intrinsics where they are emulated.
-void add_to_four(__m512i& sum0, __m512i& sum1, __m512i& sum2, __m512i& sum3, const __m512i (&rows)[4], __m512i x) {
+// A block's three lines one after the other, as instructions because GCC 12 given intrinsics loads the last one first, and
+// twice, which halves what the hardware's prefetcher fetches. As intrinsics where they are emulated.
+void load_in_order(const std::uint8_t* block, __m512i& first, __m512i& second, __m512i& third) {
 #ifdef __AVX512VNNI__
-  asm volatile(
-      "vpdpwssd %[x], %[row0], %[sum0]\n\tvpdpwssd %[x], %[row1], %[sum1]\n\t"
-      "vpdpwssd %[x], %[row2], %[sum2]\n\tvpdpwssd %[x], %[row3], %[sum3]"
-      : [sum0] "+v"(sum0), [sum1] "+v"(sum1), [sum2] "+v"(sum2), [sum3] "+v"(sum3)
-      : [row0] "v"(rows[0]), [row1] "v"(rows[1]), [row2] "v"(rows[2]), [row3] "v"(rows[3]), [x] "v"(x));
+  asm volatile("vmovdqu64 (%[p]), %[a]\n\tvmovdqu64 64(%[p]), %[b]\n\tvmovdqu64 128(%[p]), %[c]"
+               : [a] "=&v"(first), [b] "=&v"(second), [c] "=&v"(third)
+               : [p] "r"(block));
 #else
-  sum0 = _mm512_dpwssd_epi32(sum0, rows[0], x), sum1 = _mm512_dpwssd_epi32(sum1, rows[1], x);
-  sum2 = _mm512_dpwssd_epi32(sum2, rows[2], x), sum3 = _mm512_dpwssd_epi32(sum3, rows[3], x);
+  first = load512(block), second = load512(block + 64), third = load512(block + 128);
 #endif
 }
 
-// Four rows by four inputs: rows are widened once for all inputs, inputs are loaded once for all rows, and sixteen sums leave
-// no instruction waiting for another.
-void scan_four_by_four(const std::int8_t* const (&rows)[4], std::int64_t cols, const std::int16_t* x,
-                       std::int32_t (&out)[4][4]) {
-  __m512i sums[4][4];
-  for (auto& of_row : sums) {
-    for (__m512i& sum : of_row) sum = _mm512_setzero_si512();
+// The codes of a block: of columns 64 p to 64 p + 63 in codes[p].
+void unpack(const std::uint8_t* block, __m512i (&codes)[4]) {
+  const __m512i nibble = _mm512_set1_epi8(0x0f), top = _mm512_set1_epi8(0x30);
+  __m512i first, second, tops;
+  load_in_order(block, first, second, tops);
+  const auto join = [&](__m512i low, __m512i high) {
+    return _mm512_or_si512(_mm512_and_si512(low, nibble), _mm512_and_si512(high, top));
+  };
+  codes[0] = join(first, _mm512_slli_epi16(tops, 4));
+  codes[1] = join(second, _mm512_slli_epi16(tops, 2));
+  codes[2] = join(_mm512_srli_epi16(first, 4), tops);
+  codes[3] = join(_mm512_srli_epi16(second, 4), _mm512_srli_epi16(tops, 2));
+}
+
+// One row by `inputs` inputs: it is unpacked once for all of them. Few have two sums for each of their bytes, so that additions
+// do not wait for one another.
+template <int inputs>
+void scan_row(const std::uint8_t* row, std::int64_t cols, const std::int8_t* x, std::int32_t* y, std::int64_t y_stride) {
+  constexpr int chains = inputs < 4 ? 2 : 1;
+  __m512i sums[2 * inputs][chains];
+  for (auto& of_byte : sums) {
+    for (__m512i& sum : of_byte) sum = _mm512_setzero_si512();
   }
-  for (std::int64_t c = 0; c < cols; c += 32) {
-    __m512i wide[4];
-    for (int r = 0; r < 4; ++r) {
-      prefetch(rows[r] + c + bytes_ahead);
-      wide[r] = widened(rows[r] + c);
+  for (std::int64_t c = 0; c < cols; c += six_bit_block_cols, row += six_bit_block_bytes) {
+    __m512i codes[4];
+    unpack(row, codes);
+    for (std::int64_t b = 0; b < six_bit_block_bytes; b += 64) prefetch(row + bytes_ahead + b);
+    for (int n = 0; n < 2 * inputs; ++n) {
+      const std::int8_t* at = x + n * cols + c;
+      __m512i &even = sums[n][0], &odd = sums[n][chains - 1];
+      even = _mm512_dpbusd_epi32(even, codes[0], load512(at));
+      odd = _mm512_dpbusd_epi32(odd, codes[1], load512(at + 64));
+      even = _mm512_dpbusd_epi32(even, codes[2], load512(at + 128));
+      odd = _mm512_dpbusd_epi32(odd, codes[3], load512(at + 192));
     }
-    for (int i = 0; i < 4; ++i) add_to_four(sums[0][i], sums[1][i], sums[2][i], sums[3][i], wide, load512(x + i * cols + c));
   }
-  for (int r = 0; r < 4; ++r) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out[r]), sums_of_four(sums[r][0], sums[r][1], sums[r][2], sums[r][3]));
+  for (int i = 0; i < inputs; ++i) {
+    const auto total = [&](const __m512i(&of_byte)[chains]) {
+      return sum_of512(chains == 1 ? of_byte[0] : _mm512_add_epi32(of_byte[0], of_byte[chains - 1]));
+    };
+    y[i * y_stride] = 128 * total(sums[2 * i]) + total(sums[2 * i + 1]);
   }
+}
+
+template <int inputs>
+void scan_block(const std::uint8_t* rows, std::int64_t count, std::int64_t cols, const std::int8_t* x, std::int32_t* y,
+                std::int64_t y_stride) {
+  const std::int64_t row_bytes = cols / six_bit_block_cols * six_bit_block_bytes;
+  for (std::int64_t r = 0; r < count; ++r) scan_row<inputs>(rows + r * row_bytes, cols, x, y + r, y_stride);
 }
 
 }  // namespace
 
-void int8_scan(const std::int8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int16_t* x,
-               std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
+void six_bit_scan(const std::uint8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int8_t* x,
+                  std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
   for (std::int64_t first = begin; first < end; first += block_rows) {
-    const std::int64_t last = first + block_rows < end ? first + block_rows : end;
+    const std::int64_t count = first + block_rows < end ? block_rows : end - first;
+    const std::uint8_t* block = rows + first * (cols / six_bit_block_cols * six_bit_block_bytes);
+    std::int32_t* out = y + first - begin;
     std::int64_t i = 0;
-    for (; i + 4 <= inputs; i += 4) {
-      for (std::int64_t r = first; r < last; r += 4) {
-        std::int64_t at[4];  // the last row again, where there are fewer
-        for (int k = 0; k < 4; ++k) at[k] = r + k < last ? r + k : last - 1;
-        std::int32_t sums[4][4];
-        scan_four_by_four({rows + at[0] * cols, rows + at[1] * cols, rows + at[2] * cols, rows + at[3] * cols}, cols,
-                          x + i * cols, sums);
-        for (int k = 0; k < 4; ++k) {
-          for (int n = 0; n < 4; ++n) y[(i + n) * y_stride + at[k] - begin] = sums[k][n];
-        }
-      }
-    }
-    for (; i < inputs; ++i) {
-      for (std::int64_t r = first; r < last; ++r) y[i * y_stride + r - begin] = scan_row(rows + r * cols, cols, x + i * cols);
-    }
+    const auto scan = [&]<int together>() {
+      for (; i + together <= inputs; i += together)
+        scan_block<together>(block, count, cols, x + 2 * i * cols, out + i * y_stride, y_stride);
+    };
+    scan.operator()<4>(), scan.operator()<2>(), scan.operator()<1>();
   }
 }
 

@@ -10,7 +10,7 @@ const KernelTable& avx512_table() {
     t.ternary_matmul = avx512::ternary_matmul;
     t.ternary_rows = avx512::ternary_rows;
     t.ternary_combine = avx512::ternary_combine;
-    t.int8_scan = avx512::int8_scan;
+    t.six_bit_scan = avx512::six_bit_scan;
     t.attend = avx512::attend;
     t.merge_states = avx512::merge_states;
     return t;

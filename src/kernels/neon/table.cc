@@ -14,7 +14,7 @@ const KernelTable& neon_table() {
       .ternary_rows = neon::ternary_rows,
       .ternary_combine = neon::ternary_combine,
       .dense_matmul = neon::dense_matmul,
-      .int8_scan = neon::int8_scan,
+      .six_bit_scan = neon::six_bit_scan,
       .quantisation_error = scalar::quantisation_error,
       .decode = neon::decode,
       .rope = neon::rope,

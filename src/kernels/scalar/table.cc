@@ -13,7 +13,7 @@ const KernelTable& scalar_table() {
       .ternary_rows = scalar::ternary_rows,
       .ternary_combine = scalar::ternary_combine,
       .dense_matmul = scalar::dense_matmul,
-      .int8_scan = scalar::int8_scan,
+      .six_bit_scan = scalar::six_bit_scan,
       .quantisation_error = scalar::quantisation_error,
       .decode = scalar::decode,
       .rope = scalar::rope,

@@ -21,9 +21,10 @@ namespace bitnet {
 namespace {
 
 constexpr int streams = 4;                 // rows of one token that are multiplied together
+constexpr int rows_ahead = 2 * streams;    // prefetched of rows from here and there: memory answers within two groups
 constexpr std::int64_t block_cols = 2560;  // of a few tokens: together they stay in the first cache for all rows of a panel
 
-// Four packed rows, and the four that come after them, which a kernel may prefetch.
+// Four packed rows, and four that come after them, which a kernel may prefetch.
 struct Rows {
   const std::uint8_t* at[streams];
   const std::uint8_t* next[streams];
@@ -40,7 +41,7 @@ void multiply_one(const TernaryMatrix& w, std::int64_t count, const Row& row, co
   const auto packed = [&](std::int64_t i) { return w.lines + row(i < count ? i : count - 1) * row_bytes; };
   for (std::int64_t i = 0; i < count; i += streams) {
     Rows rows;
-    for (int k = 0; k < streams; ++k) rows.at[k] = packed(i + k), rows.next[k] = packed(i + streams + k);
+    for (int k = 0; k < streams; ++k) rows.at[k] = packed(i + k), rows.next[k] = packed(i + rows_ahead + k);
     std::int32_t dots[streams];
     Kernel::dot(rows, lines, x.q, dots);
     for (int k = 0; k < streams && i + k < count; ++k) {

@@ -8,9 +8,10 @@ namespace {
 
 inline __m512i load512(const void* p) { return _mm512_loadu_si512(p); }
 
-inline std::int32_t sum_of512(__m512i v) {
-  return sum_of(_mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1)));
-}
+// The sum of both halves, lane by lane.
+inline __m256i halves_of(__m512i v) { return _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1)); }
+
+inline std::int32_t sum_of512(__m512i v) { return sum_of(halves_of(v)); }
 
 // Sums of the lanes of four registers, in order.
 inline __m128i sums_of_four(__m512i a, __m512i b, __m512i c, __m512i d) {

@@ -7,20 +7,23 @@ namespace {
 
 constexpr std::int64_t bytes_ahead = 4096;  // prefetched of rows that follow one another
 
-// code . q of one row; a sum for each plane, so that no addition waits for another.
+// code . q of one row; a sum for each plane, so that no addition waits for another. Planes 1 and 3 are left where they lie,
+// four times as large, which saves a shift of each.
 std::int32_t row_by_one(const std::uint8_t* row, const std::uint8_t* ahead, std::int64_t lines, const std::int8_t* q) {
-  const __m512i three = _mm512_set1_epi8(3);
+  const __m512i low = _mm512_set1_epi8(0x03), high = _mm512_set1_epi8(0x0c);
   __m512i sums[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
   for (std::int64_t l = 0; l < lines; ++l) {
     const __m512i bytes = load512(row + l * ternary_line_bytes);
     const std::int8_t* x = q + l * ternary_line_cols;
     prefetch(ahead + l * ternary_line_bytes);
-    sums[0] = _mm512_dpbusd_epi32(sums[0], _mm512_and_si512(bytes, three), load512(x));
-    sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_and_si512(_mm512_srli_epi16(bytes, 2), three), load512(x + 64));
-    sums[2] = _mm512_dpbusd_epi32(sums[2], _mm512_and_si512(_mm512_srli_epi16(bytes, 4), three), load512(x + 128));
-    sums[3] = _mm512_dpbusd_epi32(sums[3], _mm512_and_si512(_mm512_srli_epi16(bytes, 6), three), load512(x + 192));
+    const __m512i upper = _mm512_srli_epi16(bytes, 4);
+    sums[0] = _mm512_dpbusd_epi32(sums[0], _mm512_and_si512(bytes, low), load512(x));
+    sums[1] = _mm512_dpbusd_epi32(sums[1], _mm512_and_si512(bytes, high), load512(x + 64));
+    sums[2] = _mm512_dpbusd_epi32(sums[2], _mm512_and_si512(upper, low), load512(x + 128));
+    sums[3] = _mm512_dpbusd_epi32(sums[3], _mm512_and_si512(upper, high), load512(x + 192));
   }
-  return sum_of512(_mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3])));
+  const __m256i fourfold = halves_of(_mm512_add_epi32(sums[1], sums[3]));
+  return sum_of(_mm256_add_epi32(halves_of(_mm512_add_epi32(sums[0], sums[2])), _mm256_srai_epi32(fourfold, 2)));
 }
 
 struct Dot {

@@ -7,20 +7,23 @@ namespace {
 
 constexpr std::int64_t bytes_ahead = 2048;  // prefetched of rows that follow one another
 
-// code . q of one row; a sum for each plane, so that no addition waits for another.
+// code . q of one row; a sum for each plane, so that no addition waits for another. Planes 1 and 3 are left where they lie,
+// four times as large, which saves a shift of each.
 std::int32_t row_by_one(const std::uint8_t* row, const std::uint8_t* ahead, std::int64_t lines, const std::int8_t* q) {
-  const __m256i three = _mm256_set1_epi8(3);
+  const __m256i low = _mm256_set1_epi8(0x03), high = _mm256_set1_epi8(0x0c);
   __m256i sums[4] = {};
   for (std::int64_t at = 0; at < lines * ternary_line_bytes; at += 32) {
     const __m256i bytes = load(row + at);
     const std::int8_t* x = q + at / ternary_line_bytes * ternary_line_cols + at % ternary_line_bytes;
     prefetch(ahead + at);
-    sums[0] = _mm256_dpbusd_avx_epi32(sums[0], _mm256_and_si256(bytes, three), load(x));
-    sums[1] = _mm256_dpbusd_avx_epi32(sums[1], _mm256_and_si256(_mm256_srli_epi16(bytes, 2), three), load(x + 64));
-    sums[2] = _mm256_dpbusd_avx_epi32(sums[2], _mm256_and_si256(_mm256_srli_epi16(bytes, 4), three), load(x + 128));
-    sums[3] = _mm256_dpbusd_avx_epi32(sums[3], _mm256_and_si256(_mm256_srli_epi16(bytes, 6), three), load(x + 192));
+    const __m256i upper = _mm256_srli_epi16(bytes, 4);
+    sums[0] = _mm256_dpbusd_avx_epi32(sums[0], _mm256_and_si256(bytes, low), load(x));
+    sums[1] = _mm256_dpbusd_avx_epi32(sums[1], _mm256_and_si256(bytes, high), load(x + 64));
+    sums[2] = _mm256_dpbusd_avx_epi32(sums[2], _mm256_and_si256(upper, low), load(x + 128));
+    sums[3] = _mm256_dpbusd_avx_epi32(sums[3], _mm256_and_si256(upper, high), load(x + 192));
   }
-  return sum_of(_mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3])));
+  const __m256i fourfold = _mm256_add_epi32(sums[1], sums[3]);
+  return sum_of(_mm256_add_epi32(_mm256_add_epi32(sums[0], sums[2]), _mm256_srai_epi32(fourfold, 2)));
 }
 
 struct Dot {

@@ -328,8 +328,7 @@ std::vector<std::optional<LogitSet>> HeadScan::find(const RowTable& head, const 
   std::vector<std::optional<LogitSet>> answers(queries.size());
   std::vector<Search> searches;
   const std::int64_t input_bytes = 2 * padded_;
-  Buffer planes(queries.size() *
-                static_cast<std::size_t>(input_bytes));  // (searches, 2, padded); loads of lines want it aligned
+  Buffer planes(queries.size() * static_cast<std::size_t>(input_bytes));  // (searches, 2, padded), aligned for loads of lines
   const auto planes_of = [&](std::size_t s) { return planes.as<std::int8_t>() + static_cast<std::int64_t>(s) * input_bytes; };
   for (std::size_t i = 0; i < queries.size(); ++i) {
     if (!is_answerable(queries[i])) continue;

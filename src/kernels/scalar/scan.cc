@@ -6,23 +6,27 @@ namespace bitnet::scalar {
 
 namespace {
 
-int code_at(const std::uint8_t* row, std::int64_t col) {
-  const std::uint8_t* block = row + col / six_bit_block_cols * six_bit_block_bytes;
-  const auto c = static_cast<int>(col % six_bit_block_cols);
-  return (block[c % 128] >> (c / 128 * 4) & 15) | (block[128 + c % 64] >> (c / 64 * 2) & 3) << 4;
+void unpack(const std::uint8_t* block, std::uint8_t (&codes)[six_bit_block_cols]) {
+  for (int c = 0; c < six_bit_block_cols; ++c) {
+    const int low = block[c % 128] >> (c / 128 * 4) & 15, high = block[128 + c % 64] >> (c / 64 * 2) & 3;
+    codes[c] = static_cast<std::uint8_t>(low | high << 4);
+  }
 }
 
 }  // namespace
 
 void six_bit_scan(const std::uint8_t* rows, std::int64_t cols, std::int64_t begin, std::int64_t end, const std::int8_t* x,
                   std::int64_t inputs, std::int32_t* y, std::int64_t y_stride) noexcept {
-  const std::int64_t row_bytes = cols / six_bit_block_cols * six_bit_block_bytes;
-  for (std::int64_t i = 0; i < inputs; ++i) {
-    const std::int8_t *high = x + 2 * i * cols, *low = high + cols;
-    for (std::int64_t r = begin; r < end; ++r) {
-      std::int32_t sum = 0;
-      for (std::int64_t c = 0; c < cols; ++c) sum += code_at(rows + r * row_bytes, c) * (128 * high[c] + low[c]);
-      y[i * y_stride + r - begin] = sum;
+  const std::int64_t blocks = cols / six_bit_block_cols;
+  for (std::int64_t r = begin; r < end; ++r) {
+    for (std::int64_t i = 0; i < inputs; ++i) y[i * y_stride + r - begin] = 0;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      std::uint8_t codes[six_bit_block_cols];
+      unpack(rows + (r * blocks + b) * six_bit_block_bytes, codes);
+      for (std::int64_t i = 0; i < inputs; ++i) {
+        const std::int8_t *high = x + 2 * i * cols + b * six_bit_block_cols, *low = high + cols;
+        for (int c = 0; c < six_bit_block_cols; ++c) y[i * y_stride + r - begin] += codes[c] * (128 * high[c] + low[c]);
+      }
     }
   }
 }

@@ -181,6 +181,18 @@ def test_the_program_computes_what_was_trained(work, run, tmp_path, embedding):
     assert text.strip().startswith("the "), text
 
 
+def test_what_is_written_does_not_depend_on_threads(work, tmp_path):
+    shape = "--layers 1 --embd 256 --ff 768 --heads 4 --kv-heads 2 --ctx 64 --batch 4 --tokens 256 --heldout-windows 2".split()
+    train.main([str(work), str(tmp_path / "run"), *shape])
+    files = [tmp_path / f"{threads}.gguf" for threads in (1, 2)]
+    before = torch.get_num_threads()
+    for threads, file in enumerate(files, 1):
+        torch.set_num_threads(threads)
+        export.main([str(work), str(tmp_path / "run"), "-o", str(file)])
+    torch.set_num_threads(before)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_the_program_reads_the_tokenizer_alike(work, run, tmp_path):
     file = tmp_path / "model.gguf"
     export.main([str(work), str(run), "-o", str(file)])

@@ -139,6 +139,7 @@ def main(arguments):
     parser.add_argument("--hf", type=Path, help="folder to write too")
     parser.add_argument("--embedding", choices=("Q8_0", "F16"), default="Q8_0", help="(default %(default)s)")
     options = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # a matrix's scale is a sum, and rounds by how many threads add it
     model, config = load_run(options.run)
     if config["twin"]:
         parser.error(f"{options.run} is a full-precision twin, there is nothing ternary to write")

@@ -102,20 +102,39 @@ def test_it_learns(run):
     assert last["heldout"] < 1.6 < first["heldout"] < math.log(300) + 1
 
 
-def test_it_goes_on_where_it_was_cut(work, run, tmp_path):
-    same = ["--tokens", str(300 * 8 * 64)]
-    train.main([str(work), str(tmp_path / "cut"), *TINY, *same, "--stop-at", "20"])
-    train.main([str(work), str(tmp_path / "cut"), *TINY, *same, "--stop-at", "60"])
-    assert [(e["step"], e["heldout"]) for e in log_of(tmp_path / "cut")][1:] == [(e["step"], e["heldout"]) for e in log_of(run)[:2]]
+def test_it_goes_on_where_it_was_cut(work, tmp_path):
+    same = [*TINY, "--tokens", str(300 * 8 * 64), "--dropout", "0.1"]
+    for name, stops in {"whole": ["60"], "cut": ["20", "60"]}.items():
+        for stop in stops:
+            train.main([str(work), str(tmp_path / name), *same, "--stop-at", stop])
+    whole, cut = ([(e["step"], e["heldout"]) for e in log_of(tmp_path / name)] for name in ("whole", "cut"))
+    assert [step for step, _ in whole] == [30, 60] and cut[1:] == whole
 
 
-def test_it_begins_with_what_another_run_learnt(work, run, tmp_path):
-    flags = ["--tokens", str(30 * 8 * 32), "--ctx", "32", "--body-lr", "0", "--lr", "0"]
-    train.main([str(work), str(tmp_path / "next"), *TINY, *flags, "--start", str(run)])
-    (entry,) = log_of(tmp_path / "next")
-    assert entry["heldout"] == pytest.approx(log_of(run)[-1]["heldout"], abs=0.3), "with half the context"
-    train.main([str(work), str(tmp_path / "fresh"), *TINY, *flags])
-    assert log_of(tmp_path / "fresh")[0]["heldout"] > 5
+def test_from_its_share_on_the_focus_alone_is_read(work, tmp_path):
+    read = []
+    for name in ("tokenizer.json", "train.npy", "heldout.npy"):
+        (tmp_path / name).write_bytes((work / name).read_bytes())
+    (tmp_path / "corpus.json").write_text((work / "corpus.json").read_text())
+    for part in ("train", "heldout"):
+        np.save(tmp_path / f"focus_{part}.npy", np.full(2000, 7, np.uint16))
+    run = train.Run(train.parse([str(tmp_path), str(tmp_path / "run"), *TINY, "--tokens", str(10 * 8 * 64), "--focus-from", "0.6"]))
+    for run.step in range(10):
+        inputs, targets = run.batch()
+        assert inputs.shape == targets.shape == (8, 64) and torch.equal(inputs[:, 1:], targets[:, :-1])
+        read.append(bool((inputs == 7).all()))
+    assert read == [False] * 6 + [True] * 4 and (run.heldout == 7).all()
+
+
+def test_dropout_changes_training_alone(work):
+    torch.manual_seed(1)
+    model = LanguageModel(Shape(vocab=64, layers=1, embd=64, ff=128, heads=2, kv_heads=1, ctx=16), dropout=0.5)
+    ids = torch.randint(0, 64, (2, 16))
+    assert not torch.equal(model(ids), model(ids))
+    model.eval()
+    assert torch.equal(model(ids), model(ids))
+    before = train.heldout_loss(model.train(), np.arange(60), "cpu")
+    assert model.training and before == train.heldout_loss(model, np.arange(60), "cpu")
 
 
 def test_the_focus_is_on_the_files_of_a_list(work, tmp_path):

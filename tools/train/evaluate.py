@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from engine_loss import engine_loss
 from export import load_run, ternary_matrices
-from train import heldout_loss, heldout_windows
+from train import device_at_hand, heldout_loss, heldout_windows
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def activation_zeros(model, windows):
 
     handles = [block.mlp.ffn_sub_norm.register_forward_hook(hook(i)) for i, block in enumerate(model.layers)]
     for window in windows:
-        model(torch.from_numpy(window[None, :-1]))
+        model(torch.from_numpy(window[None, :-1]).to(model.norm.weight.device))
         total += 1
     for handle in handles:
         handle.remove()
@@ -66,7 +66,8 @@ def evaluate(options):
     model, config = load_run(options.run)
     held_out = np.load(options.work / f"{part_of(options)}.npy")
     facts = json.loads((options.work / "corpus.json").read_text())[part_of(options)]
-    loss = heldout_loss(model, held_out, "cpu", options.windows)
+    device = device_at_hand()
+    loss = heldout_loss(model.to(device), held_out, device, options.windows)
     windows = heldout_windows(held_out, model.shape.ctx, options.windows)
     report = {"run": options.run.name, "twin": config["twin"], "text": part_of(options), "parameters": sum(p.numel() for p in model.parameters()),
               "heldout_tokens": len(windows) * model.shape.ctx, "heldout_loss": round(loss, 4), "perplexity": round(math.exp(loss), 3),

@@ -54,7 +54,7 @@ def ternary_matrices(model):
     for name, module in model.named_modules():
         if isinstance(module, Projection):
             codes, scale = ternary(module.weight.detach())
-            out[name + ".weight"] = codes.to(torch.int8).numpy(), float(scale)
+            out[name + ".weight"] = codes.to(torch.int8).cpu().numpy(), float(scale)
     return out
 
 

@@ -56,7 +56,7 @@ class TernaryWeight(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight):
         codes, scale = ternary(weight)
-        return codes.mul_(scale)
+        return codes * scale
 
     @staticmethod
     def backward(ctx, grad):
@@ -68,8 +68,8 @@ class Int8Activation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x):
-        scale = 127.0 / torch.linalg.vector_norm(x, ord=math.inf, dim=-1, keepdim=True).clamp_(min=1e-5)
-        return (x * scale).round_().div_(scale)
+        scale = 127.0 / torch.linalg.vector_norm(x, ord=math.inf, dim=-1, keepdim=True).clamp(min=1e-5)
+        return (x * scale).round() / scale
 
     @staticmethod
     def backward(ctx, grad):
@@ -124,6 +124,14 @@ class Rope(nn.Module):
         return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
+def attend(q, k, v):
+    """Causal attention of (batch, head, time, head_dim); fused where torch has it, from its second version on."""
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    future = torch.full((q.shape[2], k.shape[2]), -math.inf, device=q.device).triu(1)
+    return (q @ k.transpose(2, 3) * q.shape[3]**-0.5 + future).softmax(-1) @ v
+
+
 class Attention(nn.Module):
     def __init__(self, shape, is_ternary):
         super().__init__()
@@ -134,7 +142,6 @@ class Attention(nn.Module):
         self.v_proj = Projection(shape.embd, kv, is_ternary)
         self.o_proj = Projection(shape.embd, shape.embd, is_ternary)
         self.attn_sub_norm = RMSNorm(shape.embd, shape.eps)
-        self.register_buffer("mask", torch.full((shape.ctx, shape.ctx), -math.inf).triu(1), persistent=False)
 
     def forward(self, x, rope):
         batch, time, _ = x.shape
@@ -142,8 +149,7 @@ class Attention(nn.Module):
                    for y in project(x, self.q_proj, self.k_proj, self.v_proj))
         group = self.shape.heads // self.shape.kv_heads
         k, v = (y.repeat_interleave(group, dim=1) for y in (rope(k), v))
-        scores = rope(q) @ k.transpose(2, 3) * self.shape.head_dim**-0.5 + self.mask[:time, :time]
-        attended = scores.softmax(-1) @ v
+        attended = attend(rope(q), k, v)
         return project(self.attn_sub_norm(attended.transpose(1, 2).reshape(batch, time, -1)), self.o_proj)
 
 
@@ -161,26 +167,29 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, shape, is_ternary):
+    def __init__(self, shape, is_ternary, dropout):
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.input_layernorm = RMSNorm(shape.embd, shape.eps)
         self.self_attn = Attention(shape, is_ternary)
         self.post_attention_layernorm = RMSNorm(shape.embd, shape.eps)
         self.mlp = FeedForward(shape, is_ternary)
 
     def forward(self, x, rope):
-        x = x + self.self_attn(self.input_layernorm(x), rope)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), rope))
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 
 class LanguageModel(nn.Module):
-    """Token ids (batch, time) -> logits (batch, time, vocabulary). With is_ternary=False the twin in full precision."""
+    """Token ids (batch, time) -> logits (batch, time, vocabulary). With is_ternary=False the twin in full precision.
 
-    def __init__(self, shape, is_ternary=True):
+    `dropout`: the share of each block's outputs that training leaves out, against learning a small text by heart."""
+
+    def __init__(self, shape, is_ternary=True, dropout=0.0):
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocab, shape.embd)
-        self.layers = nn.ModuleList(Block(shape, is_ternary) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Block(shape, is_ternary, dropout) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.embd, shape.eps)
         self.rope = Rope(shape)
         nn.init.normal_(self.embed_tokens.weight, std=0.02)

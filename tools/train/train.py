@@ -1,6 +1,6 @@
 """Trains a BitNet b1.58 language model, or its full-precision twin, on what corpus.py prepared.
 
-train.py WORK RUN [--twin] [--tokens N] [--start RUN] [--focus] ... : reads WORK/train.npy, or WORK/focus_train.npy, writes
+train.py WORK RUN [--twin] [--tokens N] [--focus-from SHARE] ... : reads WORK/train.npy and WORK/focus_train.npy, writes
 RUN/checkpoint.pt, RUN/log.jsonl and RUN/config.json.
 Run again, it goes on from the checkpoint; with the same seed and machine the result is that of one run in one piece.
 """
@@ -21,8 +21,9 @@ from optimizer import make_optimizers, set_schedule
 class Batches:
     """Windows of ctx + 1 ids; each epoch cuts the text at another offset and shuffles, all of it a function of (seed, epoch)."""
 
-    def __init__(self, ids, ctx, size, seed):
-        self.ids, self.ctx, self.size, self.seed = ids, ctx, size, seed
+    def __init__(self, ids, ctx, size, seed, device):
+        self.ids, self.ctx, self.size, self.seed = torch.from_numpy(ids.astype(np.int64)).to(device), ctx, size, seed
+        self.window = torch.arange(ctx + 1, device=device)
         self.per_epoch = (len(ids) - ctx - 1) // ctx // size
         if self.per_epoch < 1:
             raise SystemExit(f"{len(ids)} tokens of text are less than one batch of {size} windows of {ctx}")
@@ -33,10 +34,10 @@ class Batches:
         if epoch != self.epoch:
             random = np.random.default_rng([self.seed, epoch])
             offset = random.integers(self.ctx)
-            self.starts = random.permutation((len(self.ids) - offset - 1) // self.ctx) * self.ctx + offset
-            self.epoch = epoch
+            starts = random.permutation((len(self.ids) - offset - 1) // self.ctx) * self.ctx + offset
+            self.starts, self.epoch = torch.from_numpy(starts).to(self.ids.device), epoch
         starts = self.starts[index * self.size:(index + 1) * self.size]
-        windows = torch.from_numpy(np.stack([self.ids[s:s + self.ctx + 1] for s in starts]).astype(np.int64))
+        windows = self.ids[starts[:, None] + self.window]
         return windows[:, :-1], windows[:, 1:]
 
 
@@ -50,8 +51,15 @@ def heldout_windows(ids, ctx, limit=None):
 def heldout_loss(model, ids, device, limit=None):
     """Mean nats per token over the windows, each token but a window's first predicted once."""
     windows = torch.from_numpy(heldout_windows(ids, model.shape.ctx, limit)).to(device)
+    was_training = model.training
+    model.eval()
     total = sum(model.loss(part[:, :-1], part[:, 1:]).item() * len(part) for part in windows.split(16))
+    model.train(was_training)
     return total / len(windows)
+
+
+def device_at_hand():
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def multiplies_bfloat16(device):
@@ -67,25 +75,26 @@ class Run:
     def __init__(self, options):
         self.options, self.folder = options, options.run
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device_at_hand()
         torch.manual_seed(options.seed)
-        part = "focus_" if options.focus else ""
-        self.ids = np.load(options.work / f"{part}train.npy")
-        self.heldout = np.load(options.work / f"{part}heldout.npy")
+        self.steps = max(1, options.tokens // (options.batch * options.ctx))
+        # The step from which on the focus alone is read: there the schedule has yet to come down, so that what it reads last it learns best.
+        self.focus_step = min(self.steps, round(options.focus_from * self.steps))
+        parts = ["", "focus_"] if self.focus_step < self.steps else [""]
+        self.heldout = np.load(options.work / f"{parts[-1]}heldout.npy")
+        self.batches = [Batches(np.load(options.work / f"{part}train.npy"), options.ctx, options.batch, options.seed, self.device) for part in parts]
         vocab = json.loads((options.work / "corpus.json").read_text())["vocab"]
         self.shape = Shape(vocab=vocab, layers=options.layers, embd=options.embd, ff=options.ff, heads=options.heads,
                            kv_heads=options.kv_heads, ctx=options.ctx)
-        self.model = LanguageModel(self.shape, is_ternary=not options.twin).to(self.device)
+        self.model = LanguageModel(self.shape, is_ternary=not options.twin, dropout=options.dropout).to(self.device)
         if options.precision == "auto":
             options.precision = "bfloat16" if multiplies_bfloat16(self.device) else "float32"
         self.dtype = getattr(torch, options.precision)
         self.optimizers = make_optimizers(self.model, options.lr, options.body_lr, self.dtype)
-        self.batches = Batches(self.ids, options.ctx, options.batch, options.seed)
-        self.steps = max(1, options.tokens // (options.batch * options.ctx))
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.is_checked = 0, 0.0, False
         self.config = {"shape": self.shape.as_dict(), "twin": options.twin, "seed": options.seed, "batch": options.batch, "steps": self.steps,
-                       "lr": options.lr, "body_lr": options.body_lr, "weight_decay": options.weight_decay, "warmup": options.warmup, "focus": options.focus,
-                       "precision": options.precision, "start": options.start.name if options.start else None}
+                       "lr": options.lr, "body_lr": options.body_lr, "weight_decay": options.weight_decay, "warmup": options.warmup,
+                       "dropout": options.dropout, "focus_from": options.focus_from, "precision": options.precision}
 
     @property
     def checkpoint(self):
@@ -93,8 +102,6 @@ class Run:
 
     def resume(self):
         if not self.checkpoint.exists():
-            if self.options.start:
-                self.model.load_state_dict(torch.load(self.options.start / "checkpoint.pt", map_location=self.device)["model"])
             return
         state = torch.load(self.checkpoint, map_location=self.device)
         if state["config"] != self.config:
@@ -118,17 +125,34 @@ class Run:
             file.write(line + "\n")
         print(line, flush=True)
 
+    def batch(self):
+        """(inputs, targets) of this step, each (batch, ctx)."""
+        if self.step < self.focus_step:
+            return self.batches[0][self.step]
+        return self.batches[-1][self.step - self.focus_step]
+
+    def check_gradients(self):
+        """Whether the first step moves every weight: compiled code can lose a gradient and go on, learning little."""
+        for name, weight in self.model.named_parameters():
+            if weight.grad is None or not weight.grad.any():
+                raise SystemExit(f"no gradient reaches {name}: try without --compile, or another version of torch than {torch.__version__}")
+        self.is_checked = True
+
     def train_step(self, loss_of):
-        inputs, targets = (x.to(self.device) for x in self.batches[self.step])
+        """The loss before the step, on the device: reading it each step would make the host wait."""
+        torch.manual_seed(self.options.seed << 32 | self.step)  # what dropout leaves out is a function of the step too
+        inputs, targets = self.batch()
         set_schedule(self.optimizers, self.step / self.steps, self.options.warmup, self.options.weight_decay)
         loss = loss_of(inputs, targets)
         loss.backward()
+        if not self.is_checked:
+            self.check_gradients()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return loss.item()
+        return loss.detach()
 
     def loss(self, inputs, targets):
         """Weights, sums and the loss are float32; with bfloat16 the factors of the products are rounded to it."""
@@ -146,11 +170,12 @@ class Run:
             losses.append(self.train_step(loss_of))
             last = self.step == until
             if self.step % options.log_every == 0 or last:
+                mean = round(torch.stack(losses).mean().item(), 4)
                 spent = time.monotonic() - since
                 self.seconds += spent
                 rate = len(losses) * options.batch * options.ctx / spent
                 held_out = heldout_loss(self.model, self.heldout, self.device, options.heldout_windows)
-                self.log(loss=round(sum(losses) / len(losses), 4), heldout=round(held_out, 4), tokens_per_second=round(rate),
+                self.log(loss=mean, heldout=round(held_out, 4), tokens_per_second=round(rate),
                          hours=round(self.seconds / 3600, 3))
                 self.save()
                 losses, since = [], time.monotonic()
@@ -162,8 +187,8 @@ def parse(arguments):
     add("work", type=Path, help="folder that corpus.py wrote")
     add("run", type=Path, help="folder of this run")
     add("--twin", action="store_true", help="full-precision weights and activations, all else the same")
-    add("--start", type=Path, metavar="RUN", help="begin with this run's weights, with a schedule anew; the context may differ")
-    add("--focus", action="store_true", help="on the files of corpus.py --focus alone")
+    add("--focus-from", type=float, default=1.0, metavar="SHARE",
+        help="of the steps, after which only the files of corpus.py --focus are read (default %(default)s: never)")
     for name, default in Shape().as_dict().items():
         if name in ("layers", "embd", "ff", "heads", "kv_heads", "ctx"):
             add("--" + name.replace("_", "-"), type=int, default=default, help="(default %(default)s)")
@@ -172,6 +197,7 @@ def parse(arguments):
     add("--lr", type=float, default=3e-3, help="peak rate of embedding and norms (default %(default)s)")
     add("--body-lr", type=float, default=0.02, help="peak rate of the matrices (default %(default)s)")
     add("--weight-decay", type=float, default=0.1, help="of the matrices, in the first half (default %(default)s)")
+    add("--dropout", type=float, default=0.0, help="share of a block's outputs left out in training (default %(default)s)")
     add("--warmup", type=float, default=0.02, help="share of the steps (default %(default)s)")
     add("--seed", type=int, default=1, help="(default %(default)s)")
     add("--log-every", type=int, default=50, metavar="STEPS", help="also of checkpoints (default %(default)s)")

@@ -14,6 +14,7 @@ namespace bitnet {
 namespace {
 
 constexpr std::int64_t row_unit = 16;  // rows that one thread takes at least: so few that nobody waits long for the last
+constexpr std::int64_t blocks_per_thread = 4;  // of rows and tokens, so that the last ones even out
 
 // Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained
 // so, unless the scales say that one for the tensor would have done.
@@ -97,20 +98,61 @@ void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t en
   with.kernels.dense_matmul(part.dense, begin, end, in.x, tokens, in.x_stride, y, y_stride, scratch);
 }
 
-void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
-              Compute& with) {
-  with.pool.balance(part.rows, row_unit, [&](std::int64_t begin, std::int64_t end, int thread) {
-    multiply_part(part, begin, end, in, tokens, y, y_stride, with, thread);
+namespace {
+
+// Calls body(begin, end, token, count, thread) on pieces that together are all rows by all tokens, as the kernels like them: by
+// rows, or where there is work enough for everybody in blocks of rows and tokens, so that blocks of the same rows come
+// together.
+template <class Body>
+void share_out(std::int64_t rows, std::int64_t tokens, Compute& with, const Body& body) {
+  const KernelTable& kernels = with.kernels;
+  const std::int64_t wanted = blocks_per_thread * with.pool.threads();
+  std::int64_t row_blocks = 0, token_blocks = 0;
+  if (kernels.block_tokens > 0) {
+    const std::int64_t fewest = ceil_div(rows, kernels.block_rows), most = std::max(fewest, 2 * rows / kernels.block_rows);
+    token_blocks = ceil_div(tokens, kernels.block_tokens);
+    row_blocks = std::clamp(ceil_div(wanted, token_blocks), fewest, most);
+  }
+  if (row_blocks * token_blocks < wanted) {
+    return with.pool.balance(rows, row_unit,
+                             [&](std::int64_t begin, std::int64_t end, int thread) { body(begin, end, 0, tokens, thread); });
+  }
+  with.pool.balance(row_blocks * token_blocks, 1, [&](std::int64_t first, std::int64_t last, int thread) {
+    for (std::int64_t i = first; i < last; ++i) {
+      const auto [begin, end] =
+          ThreadPool::part(rows, row_unit, static_cast<int>(i / token_blocks), static_cast<int>(row_blocks));
+      const std::int64_t token = i % token_blocks * kernels.block_tokens;
+      body(begin, end, token, std::min(kernels.block_tokens, tokens - token), thread);
+    }
   });
 }
 
+LinearInput tokens_of(const LinearInput& in, std::int64_t token, std::int64_t count) {
+  const QuantisedRows& all = in.quantised;
+  return {in.x + token * in.x_stride,
+          in.x_stride,
+          {all.q + token * all.cols, all.scales + token, all.sums + token, count, all.cols}};
+}
+
+}  // namespace
+
+void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
+              Compute& with) {
+  share_out(part.rows, tokens, with,
+            [&](std::int64_t begin, std::int64_t end, std::int64_t token, std::int64_t count, int thread) {
+              multiply_part(part, begin, end, tokens_of(in, token, count), count, y + token * y_stride, y_stride, with, thread);
+            });
+}
+
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with) {
-  with.pool.balance(w.rows(), row_unit, [&](std::int64_t begin, std::int64_t end, int thread) {
-    for (const Linear::Part& part : w.parts()) {
-      multiply_part(part, std::max<std::int64_t>(begin - part.first_row, 0), std::min(end - part.first_row, part.rows), in,
-                    tokens, y + part.first_row, y_stride, with, thread);
-    }
-  });
+  share_out(
+      w.rows(), tokens, with, [&](std::int64_t begin, std::int64_t end, std::int64_t token, std::int64_t count, int thread) {
+        const LinearInput these = tokens_of(in, token, count);
+        for (const Linear::Part& part : w.parts()) {
+          multiply_part(part, std::max<std::int64_t>(begin - part.first_row, 0), std::min(end - part.first_row, part.rows),
+                        these, count, y + token * y_stride + part.first_row, y_stride, with, thread);
+        }
+      });
 }
 
 }  // namespace bitnet

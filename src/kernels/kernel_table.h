@@ -78,14 +78,18 @@ static constexpr std::int64_t ternary_panel_rows(std::int64_t cols) {
 // Bytes of scratch memory that matmuls over at most `cols` columns and attention over `head_dim` need, per thread, 64-byte
 // aligned.
 static constexpr std::int64_t kernel_scratch_bytes(std::int64_t cols, std::int64_t head_dim) {
-  // Fewer columns may make more rows: the most bytes of both.
-  const std::int64_t panel = 16 * (cols + ternary_line_cols), most = 192 << 10, matmul = panel > most ? panel : most;
+  // Fewer columns may make more rows, and tables of sums (avx2/sum_tables.h) do not depend on them: the most bytes of all.
+  const std::int64_t panel = 16 * (cols + ternary_line_cols), most = 384 << 10, matmul = panel > most ? panel : most;
   const std::int64_t attend = 4 * kv_chunk_positions * (3 * head_dim + attention_block + 16);
   return matmul > attend ? matmul : attend;
 }
 
 struct KernelTable {
   const char* name;  // "scalar", "avx2", ...
+
+  // The tokens and rows of the blocks that ternary_matmul likes its work cut into where there is more of both; half the rows
+  // will do. No tokens: as few rows as one likes, by all tokens.
+  std::int64_t block_tokens, block_rows;
 
   // y = x / sqrt(mean(x^2) + eps) * gain over n elements; x and y may be the same.
   void (*rms_norm)(const float* x, const float* gain, float eps, std::int64_t n, float* y) noexcept;

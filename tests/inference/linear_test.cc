@@ -1,9 +1,10 @@
-// Do projections with a scale for each row multiply like the rows apart?
+// What projections hold, and whether they multiply alike however they are shared out.
 #include "inference/linear.h"
 
 #include <gmock/gmock.h>
 
 #include "common/half.h"
+#include "kernels/dispatch.h"
 #include "quantization/encode.h"
 
 namespace bitnet {
@@ -51,6 +52,43 @@ TEST(Linear, KeepsBlocksWithScalesOfTheirOwnDense) {
   }
   const Linear one = linear_of(DataType::pq2_0, encoded(DataType::pq2_0, ScalePer::tensor, {0.5f}), 1.0f);
   EXPECT_TRUE(one.parts().front().is_ternary);
+}
+
+// However the kernels like it cut, and however many threads share it.
+TEST(Linear, MultipliesManyRowsByManyTokensAsScalarDoes) {
+  constexpr std::int64_t many_rows = 2700, tokens = 90;
+  std::vector<std::byte> bytes(encoded_bytes(DataType::iq2_bn, many_rows, cols));
+  ThreadPool pool(3);
+  std::vector<float> scales(many_rows);
+  for (std::size_t r = 0; r < scales.size(); ++r) scales[r] = 1 + 0.25f * static_cast<float>(r % 9);
+  const auto codes_of = [](std::int64_t row, std::uint8_t* codes) {
+    for (std::int64_t c = 0; c < cols; ++c) codes[c] = static_cast<std::uint8_t>((row * 7 + c * c) % 3);
+  };
+  encode_ternary(DataType::iq2_bn, {"w", many_rows, cols, {ScalePer::row, scales}, codes_of}, pool, bytes);
+  Linear linear;
+  linear.add({"w", {DataType::iq2_bn, {{many_rows, cols}}, bytes}, 1.0f}, pool);
+  std::vector<std::int8_t> q(tokens * cols);
+  std::vector<float> x_scales(tokens);
+  std::vector<std::int32_t> sums(tokens);
+  for (std::size_t t = 0; t < tokens; ++t) {
+    x_scales[t] = 1 + static_cast<float>(t);
+    for (std::size_t c = 0; c < cols; ++c) {
+      q[t * cols + c] = static_cast<std::int8_t>(static_cast<int>((t * 37 + c * 11) % 255) - 127);
+      sums[t] += q[t * cols + c];
+    }
+  }
+  const auto product = [&](const KernelTable& kernels, ThreadPool& threads) {
+    Compute with(kernels, threads, cols, 1);
+    std::vector<float> y(tokens * many_rows);
+    multiply(linear, {nullptr, 0, {q.data(), x_scales.data(), sums.data(), tokens, cols}}, tokens, y.data(), many_rows, with);
+    return y;
+  };
+  ThreadPool one(1);
+  const std::vector<float> wanted = product(scalar_table(), one);
+  for (const KernelTable* table : kernel_tables()) {
+    EXPECT_EQ(product(*table, one), wanted) << table->name;
+    EXPECT_EQ(product(*table, pool), wanted) << table->name;
+  }
 }
 
 }  // namespace

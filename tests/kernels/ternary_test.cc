@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "common/checked.h"
@@ -97,6 +98,43 @@ TEST(TernaryMatmul, IsThePlainSum) {
                               {q.data(), x_scales.data(), sums.data(), tokens, padded}, y.data(), rows, scratch.data());
         ASSERT_TRUE(std::equal(y.begin(), y.end(), wanted.begin()))
             << table->name << ": " << cols << " columns, " << tokens << " tokens";
+      }
+    }
+  }
+}
+
+// Where kernels may cut the work into blocks of rows and tokens; the first rows and tokens are the largest there are.
+TEST(TernaryMatmul, OfManyRowsAndTokensEqualsScalar) {
+  std::mt19937 random(12);
+  const std::int64_t rows = 1405, cols = 768, most_tokens = 71;
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(cols)),
+      lines(static_cast<std::size_t>(ternary_lines_bytes(rows, cols)));
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (auto& code : codes) code = static_cast<std::uint8_t>(r < 8 ? r % 2 * 2 : random() % 3);
+    pack_ternary_row(codes.data(), cols, r, lines.data());
+  }
+  std::vector<float> w_scales(static_cast<std::size_t>(rows)), x_scales(static_cast<std::size_t>(most_tokens));
+  for (float& scale : w_scales) scale = 0.01f * static_cast<float>(random() % 1000);
+  for (float& scale : x_scales) scale = 1 + 0.01f * static_cast<float>(random() % 1000);
+  std::vector<std::int8_t> q(static_cast<std::size_t>(most_tokens * cols));
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(most_tokens));
+  for (std::int64_t t = 0; t < most_tokens; ++t) {
+    for (std::int64_t c = 0; c < cols; ++c) {
+      const int value = t == 0 ? -128 : t == 1 ? 127 : static_cast<int>(random() % 256) - 128;
+      q[static_cast<std::size_t>(t * cols + c)] = static_cast<std::int8_t>(value), sums[static_cast<std::size_t>(t)] += value;
+    }
+  }
+  for (const KernelTable* table : kernel_tables()) {
+    for (const std::int64_t tokens : {25, 26, 33, 64, 71}) {
+      for (const auto& [begin, end] : {std::pair<std::int64_t, std::int64_t>{0, rows}, {5, 393}, {700, 1101}}) {
+        const auto product = [&, begin = begin, end = end](const KernelTable& kernels) {
+          std::vector<float> y(static_cast<std::size_t>(tokens * rows));
+          std::vector<std::byte> scratch(static_cast<std::size_t>(kernel_scratch_bytes(cols, 1)));
+          kernels.ternary_matmul({lines.data(), w_scales.data(), rows, cols}, begin, end,
+                                 {q.data(), x_scales.data(), sums.data(), tokens, cols}, y.data(), rows, scratch.data());
+          return y;
+        };
+        ASSERT_EQ(product(*table), product(scalar_table())) << table->name << ": " << tokens << " tokens, rows " << begin;
       }
     }
   }

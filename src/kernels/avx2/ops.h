@@ -5,6 +5,8 @@
 
 namespace bitnet::avx2 {
 
+constexpr std::int64_t sum_table_tokens = 32, sum_table_rows = 1280;  // that one set of tables serves (sum_tables.h)
+
 void rms_norm(const float* x, const float* gain, float eps, std::int64_t n, float* y) noexcept;
 void quantise(const float* x, std::int64_t n, std::int64_t padded, std::int8_t* q, float* scale, std::int32_t* sum) noexcept;
 void rms_norm_quantise(const float* x, const float* gain, float eps, std::int64_t n, std::int64_t padded, std::int8_t* q,

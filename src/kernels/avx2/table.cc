@@ -6,6 +6,8 @@ namespace bitnet {
 const KernelTable& avx2_table() {
   static constexpr KernelTable table = {
       .name = "avx2",
+      .block_tokens = avx2::sum_table_tokens,
+      .block_rows = avx2::sum_table_rows,
       .rms_norm = avx2::rms_norm,
       .quantise = avx2::quantise,
       .rms_norm_quantise = avx2::rms_norm_quantise,

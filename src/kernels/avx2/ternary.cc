@@ -1,6 +1,6 @@
 // Ternary matmul with maddubs: products of unsigned codes and signed activations added in pairs to 16 bits.
 #include "kernels/avx2/codes.h"
-#include "kernels/avx2/ops.h"
+#include "kernels/avx2/sum_tables.h"
 
 namespace bitnet::avx2 {
 namespace {
@@ -132,7 +132,7 @@ struct MultiplyAddPairs {
 
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
-  multiply_ternary<MultiplyAddPairs>(w, begin, end, x, y, y_stride, scratch);
+  multiply_ternary_by_sums<MultiplyAddPairs>(w, begin, end, x, y, y_stride, scratch);
 }
 
 void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,

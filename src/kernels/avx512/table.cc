@@ -7,6 +7,7 @@ const KernelTable& avx512_table() {
   static const KernelTable table = [] {
     KernelTable t = avx2_table();
     t.name = "avx512";
+    t.block_tokens = t.block_rows = 0;
     t.ternary_matmul = avx512::ternary_matmul;
     t.ternary_rows = avx512::ternary_rows;
     t.ternary_combine = avx512::ternary_combine;

@@ -1,5 +1,6 @@
 // Ternary matmul with vpdpbusd on 256 bits: four products at a time added to a 32-bit lane, so that nothing can overflow.
 #include "kernels/avx2/codes.h"
+#include "kernels/avx2/sum_tables.h"
 #include "kernels/avxvnni/ops.h"
 
 namespace bitnet::avxvnni {
@@ -69,7 +70,7 @@ struct Dot {
 
 void ternary_matmul(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, const QuantisedRows& x, float* y,
                     std::int64_t y_stride, std::byte* scratch) noexcept {
-  multiply_ternary<Dot>(w, begin, end, x, y, y_stride, scratch);
+  multiply_ternary_by_sums<Dot>(w, begin, end, x, y, y_stride, scratch);
 }
 
 void ternary_rows(const TernaryMatrix& w, const std::int32_t* rows, std::int64_t count, const QuantisedRows& x,

@@ -7,6 +7,8 @@ namespace bitnet {
 const KernelTable& neon_table() {
   static constexpr KernelTable table = {
       .name = "neon",
+      .block_tokens = 0,
+      .block_rows = 0,
       .rms_norm = neon::rms_norm,
       .quantise = neon::quantise,
       .rms_norm_quantise = neon::rms_norm_quantise,

@@ -6,6 +6,8 @@ namespace bitnet {
 const KernelTable& scalar_table() {
   static constexpr KernelTable table = {
       .name = "scalar",
+      .block_tokens = 0,
+      .block_rows = 0,
       .rms_norm = scalar::rms_norm,
       .quantise = scalar::quantise,
       .rms_norm_quantise = scalar::rms_norm_quantise,

@@ -108,7 +108,7 @@ void share_out(std::int64_t rows, std::int64_t tokens, Compute& with, const Body
   const KernelTable& kernels = with.kernels;
   const std::int64_t wanted = blocks_per_thread * with.pool.threads();
   std::int64_t row_blocks = 0, token_blocks = 0;
-  if (kernels.block_tokens > 0) {
+  if (kernels.block_tokens > 0 && tokens >= kernels.block_tokens) {
     const std::int64_t fewest = ceil_div(rows, kernels.block_rows), most = std::max(fewest, 2 * rows / kernels.block_rows);
     token_blocks = ceil_div(tokens, kernels.block_tokens);
     row_blocks = std::clamp(ceil_div(wanted, token_blocks), fewest, most);

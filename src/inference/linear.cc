@@ -14,7 +14,7 @@ namespace bitnet {
 namespace {
 
 constexpr std::int64_t row_unit = 16;  // rows that one thread takes at least: so few that nobody waits long for the last
-constexpr std::int64_t blocks_per_thread = 4;  // of rows and tokens, so that the last ones even out
+constexpr std::int64_t blocks_per_thread = 4;  // of rows and tokens, at least, so that the last ones even out
 
 // Of weights that int8 activations are multiplied with. Types with scales within a row come from models that were not trained
 // so, unless the scales say that one for the tensor would have done.

@@ -64,11 +64,11 @@ struct LinearInput {
 void multiply_part(const Linear::Part& part, std::int64_t begin, std::int64_t end, const LinearInput& in, std::int64_t tokens,
                    float* y, std::int64_t y_stride, Compute& with, int thread);
 
-// The same for all rows of one part, split over the pool by rows.
+// The same for all rows of one part, shared out over the pool.
 void multiply(const Linear::Part& part, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride,
               Compute& with);
 
-// y[t * y_stride + r] for all rows, split over the pool by rows. Not for parts with inputs of their own.
+// y[t * y_stride + r] for all rows, shared out over the pool. Not for parts with inputs of their own.
 void multiply(const Linear& w, const LinearInput& in, std::int64_t tokens, float* y, std::int64_t y_stride, Compute& with);
 
 }  // namespace bitnet

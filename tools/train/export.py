@@ -25,7 +25,7 @@ MODEL_NAME = "bitnet-tales"
 DESCRIPTION = "It continues English stories. It was not taught to answer questions or to follow instructions."
 # How its tokens are best drawn, by transformers' names, and the keys by which GGUF files say so. A small model holds on to a few phrases:
 # cooler draws keep its grammar, the penalty keeps it from going round in circles.
-SAMPLING = {"temperature": 0.4, "top_k": 40, "top_p": 0.95, "min_p": 0.1, "repetition_penalty": 1.2}
+SAMPLING = {"temperature": 0.3, "top_k": 40, "top_p": 0.95, "min_p": 0.1, "repetition_penalty": 1.2}
 GGUF_SAMPLING = {"temperature": "temp", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "repetition_penalty": "penalty_repeat"}
 PENALTY_LAST_N = 128
 # A model of stories knows no roles: what is said in turns is one text, which it continues.

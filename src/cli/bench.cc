@@ -88,7 +88,7 @@ class Bench {
       truncate(session, 0);
       for (std::int64_t at = 0; at < depth; at += chunk) {
         stop_if_interrupted();
-        engine_.evaluate(session, part(at, std::min(chunk, depth - at)));
+        engine_.evaluate(session, part(at, std::min(chunk, depth - at)), sampled_);
       }
     }
     std::vector<BenchRow> rows;
@@ -128,22 +128,21 @@ class Bench {
 
   // One token more for each sequence of the row.
   void generate(const BenchRow& row, std::int64_t position) {
-    const LogitQuery sampled{.count = SamplingParams().top_k};  // what the default sampling settings need
     const std::span<const TokenId> token = part(position, 1);
     if (row.sequences == 1) {
-      engine_.evaluate(sessions_.front(), token, sampled);
+      engine_.evaluate(sessions_.front(), token, sampled_);
       return;
     }
     std::vector<Engine::Step> steps;
     for (std::int64_t i = 0; i < row.sequences; ++i)
-      steps.push_back({&sessions_[static_cast<std::size_t>(i)], token, {&sampled, 1}});
+      steps.push_back({&sessions_[static_cast<std::size_t>(i)], token, {&sampled_, 1}});
     engine_.step(steps, {});
   }
 
   // Seconds of one pass; the sessions are back at their depth afterwards.
   double pass(const BenchRow& row) {
     const Stopwatch stopwatch;
-    if (row.prompt > 0) engine_.evaluate(sessions_.front(), part(row.depth, row.prompt));
+    if (row.prompt > 0) engine_.evaluate(sessions_.front(), part(row.depth, row.prompt), sampled_);
     for (std::int64_t i = 0; i < row.generated; ++i) {
       stop_if_interrupted();
       generate(row, row.depth + i);
@@ -183,7 +182,8 @@ class Bench {
   const BenchPlan& plan_;
   Engine& engine_;
   std::vector<TokenId> tokens_;
-  std::vector<Session> sessions_;  // as many as ever generate together
+  const LogitQuery sampled_{.count = SamplingParams().top_k};  // what the default sampling settings need
+  std::vector<Session> sessions_;                              // as many as ever generate together
 };
 
 int bench(BenchOptions o) {

@@ -102,12 +102,11 @@ bool HeadScan::quantise_row(Row& row, std::int64_t index, const KernelTable& ker
   const float step = 1.0f / inverse;
   kernels.quantisation_error(row.weights.data(), row.quants.data(), step, cols_, &squares, &error_squares);
   if (!(squares <= largest_row * largest_row) || !std::isfinite(step)) return false;
-  // What the middle of four values loses is what the lowest of them loses of weights moved by as much.
-  for (std::int64_t c = 0; c < cols_; ++c) {
-    const auto i = static_cast<std::size_t>(c);
-    row.shifted[i] = row.weights[i] - 1.5f * step;
-    row.coarse[i] = static_cast<std::int8_t>(row.quants[i] & ~3);
-  }
+  // What the middle of four values loses is what the lowest of them loses of weights moved by as much. Apart, for a byte that
+  // is stored may lie anywhere, as far as a compiler knows.
+  std::ranges::transform(row.weights, row.shifted.begin(), [by = 1.5f * step](float weight) { return weight - by; });
+  std::ranges::transform(row.quants, row.coarse.begin(),
+                         [](std::int8_t quant) { return static_cast<std::int8_t>(quant & ~3); });
   kernels.quantisation_error(row.shifted.data(), row.coarse.data(), step, cols_, &shifted_squares, &coarse_squares);
   split_planes(row.quants.data(), padded_, high_.as<std::uint8_t>() + index * (padded_ / 4 * 3),
                low_.as<std::uint8_t>() + index * (padded_ / 4));

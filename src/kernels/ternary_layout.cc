@@ -32,20 +32,25 @@ namespace {
 
 constexpr int side = 64;  // bytes of a line
 
-// square[o][b]: the codes of outputs first + o, + 64, + 128, + 192 for input 64 plane + b of a line, as a byte of the turned
-// matrix holds them.
-void gather(const TernaryMatrix& w, std::int64_t line, std::int64_t first, int plane, std::uint8_t square[side][side]) {
+// square[o]: a row of bytes, eight in a word. Byte b is the codes of outputs first + o, + 64, + 128, + 192 for input
+// 64 plane + b of a line, as a byte of the turned matrix holds them.
+void gather(const TernaryMatrix& w, std::int64_t line, std::int64_t first, int plane, std::uint64_t (&square)[side][side / 8]) {
+  constexpr std::uint64_t codes = 0x0303030303030303;  // of eight bytes, the lowest each
+  constexpr int zeros = 0x55;                          // four codes of 1, for rows that are not there
   const std::int64_t lines = w.cols / ternary_line_cols;
   for (int o = 0; o < side; ++o) {
-    for (int b = 0; b < side; ++b) square[o][b] = 0;
+    std::uint64_t words[side / 8] = {};
     for (int p = 0; p < 4; ++p) {
       const std::int64_t row = first + side * p + o;
-      const std::uint8_t* bytes = w.lines + (row * lines + line) * ternary_line_bytes;
-      for (int b = 0; b < side; ++b) {
-        const int code = row < w.rows ? bytes[b] >> (2 * plane) & 3 : 1;
-        square[o][b] = static_cast<std::uint8_t>(square[o][b] | code << (2 * p));
+      std::uint64_t stored[side / 8];
+      if (row < w.rows) {
+        std::memcpy(stored, w.lines + (row * lines + line) * ternary_line_bytes, sizeof stored);
+      } else {
+        std::memset(stored, zeros, sizeof stored);
       }
+      for (int i = 0; i < side / 8; ++i) words[i] |= (stored[i] >> (2 * plane) & codes) << (2 * p);
     }
+    std::memcpy(square[o], words, sizeof words);
   }
 }
 
@@ -66,7 +71,7 @@ void turn_over(std::uint64_t (&rows)[8]) {
 
 void turn_ternary_over(const TernaryMatrix& w, std::int64_t begin, std::int64_t end, std::uint8_t* turned) {
   const std::int64_t lines = ceil_div(w.rows, ternary_line_cols);
-  std::uint8_t square[side][side];
+  std::uint64_t square[side][side / 8];
   for (std::int64_t line = begin; line < end; ++line) {
     for (int plane = 0; plane < 4; ++plane) {
       std::uint8_t* first = turned + (line * ternary_line_cols + side * plane) * lines * ternary_line_bytes;
@@ -75,7 +80,7 @@ void turn_ternary_over(const TernaryMatrix& w, std::int64_t begin, std::int64_t 
         for (int o = 0; o < side; o += 8) {
           for (int b = 0; b < side; b += 8) {
             std::uint64_t rows[8];
-            for (int i = 0; i < 8; ++i) std::memcpy(&rows[i], &square[o + i][b], sizeof rows[i]);
+            for (int i = 0; i < 8; ++i) rows[i] = square[o + i][b / 8];
             turn_over(rows);
             for (int i = 0; i < 8; ++i)
               std::memcpy(first + ((b + i) * lines + l) * ternary_line_bytes + o, &rows[i], sizeof rows[i]);

@@ -1,5 +1,6 @@
 """What the tests of clients share: a server with the default model, and its addresses."""
 import importlib.util
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -40,6 +41,12 @@ def program():
         return subprocess.run([shared.PROGRAM, *map(str, arguments)], capture_output=True, check=True, timeout=120).stdout.decode()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def width(program):
+    """Of the model's embeddings."""
+    return json.loads(program("inspect", "-m", MODEL, "--json"))["config"]["n_embd"]
 
 
 WEATHER = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},

@@ -17,6 +17,6 @@ def test_completion(served, prefix, path):
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices[0].finish_reason] == ["length"]
 
 
-def test_embedding(served):
+def test_embedding(served, width):
     found = litellm.embedding(model=f"openai/{NAME}", api_base=served.v1, api_key=KEY, input=["a fox"])
-    assert len(found.data[0]["embedding"]) == 256
+    assert len(found.data[0]["embedding"]) == width

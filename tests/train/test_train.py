@@ -126,6 +126,19 @@ def test_from_its_share_on_the_focus_alone_is_read(work, tmp_path):
     assert read == [False] * 6 + [True] * 4 and (run.heldout == 7).all()
 
 
+def test_a_weight_that_no_gradient_reaches_ends_the_run(work, tmp_path):
+    run = train.Run(train.parse([str(work), str(tmp_path), *TINY]))
+
+    def loss_without(inputs, targets):
+        """As code would compute it that a compiler made lose one gradient."""
+        return run.loss(inputs, targets) + 0 * run.model.layers[1].mlp.down_proj.weight.sum()
+
+    run.model.layers[1].mlp.down_proj.used_weight = lambda: run.model.layers[1].mlp.down_proj.weight.detach()
+    with pytest.raises(SystemExit, match=r"no gradient reaches layers\.1\.mlp\.down_proj\.weight"):
+        run.train_step(loss_without)
+    assert run.step == 0
+
+
 def test_dropout_changes_training_alone(work):
     torch.manual_seed(1)
     model = LanguageModel(Shape(vocab=64, layers=1, embd=64, ff=128, heads=2, kv_heads=1, ctx=16), dropout=0.5)

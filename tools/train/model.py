@@ -32,26 +32,15 @@ class Shape:
         return asdict(self)
 
 
-class RoundThrough(torch.autograd.Function):
-    """round() whose gradient is the identity (the straight-through estimator)."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.round()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad
-
-
 def ternary(weight):
     """(codes in {-1, 0, 1}, scale): weight = codes * scale, scale = mean |w| of the whole matrix."""
     scale = weight.abs().mean().clamp(min=1e-5)
     return (weight / scale).round().clamp(-1, 1), scale
 
 
+# Both functions below change nothing in place: torch 2.11 compiles that to no gradient at all.
 class TernaryWeight(torch.autograd.Function):
-    """The dequantised ternary weight; the gradient reaches the master weight unchanged."""
+    """The dequantised ternary weight; the gradient reaches the master weight unchanged (the straight-through estimator)."""
 
     @staticmethod
     def forward(ctx, weight):

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <future>
+#include <limits>
 #include <utility>
 
 #include "inference/model_folder.h"
@@ -12,6 +13,7 @@ namespace bitnet {
 namespace {
 
 constexpr std::size_t longest_name = 256;
+constexpr std::chrono::seconds letting_go_time{1};
 
 SchedulerOptions within(SchedulerOptions options, const Engine& engine) {
   options.most_running = std::min(options.most_running, engine.max_batch());
@@ -306,15 +308,19 @@ void ModelSet::load(std::unique_lock<std::mutex>& lock, Entry& entry) {
 }
 
 void ModelSet::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry, std::uint64_t bytes) {
+  const auto patience = std::chrono::steady_clock::now() + letting_go_time;
   while (true) {
     free_closed(lock);
     const std::int64_t open = std::count_if(entries_.begin(), entries_.end(), [](const auto& e) { return e->served; });
     const std::uint64_t held = bytes_held();
     const bool too_many = options_.most_open > 0 && open >= options_.most_open;
-    const bool too_big = options_.most_bytes > 0 && (bytes > options_.most_bytes || held > options_.most_bytes - bytes);
+    const std::uint64_t most_bytes = options_.most_bytes > 0 ? options_.most_bytes : std::numeric_limits<std::uint64_t>::max();
+    const bool too_big = bytes > most_bytes || held > most_bytes - bytes;
     if (!too_many && !too_big) return;
     if (Entry* idle = longest_idle()) {
       let_go(lock, *idle);
+    } else if (!stopping_ && bytes <= most_bytes && some_may_let_go() && std::chrono::steady_clock::now() < patience) {
+      news_.wait_for(lock, std::chrono::milliseconds(5));  // nobody tells of a use that is not the last
     } else if (too_many) {
       throw NoRoom(ErrorKind::too_big,
                    fmt::format("model '{}' would be one more than the {} that may be open, which are in use: {}",
@@ -334,6 +340,15 @@ ModelSet::Entry* ModelSet::longest_idle() const {
     if (found == nullptr || entry->used < found->used) found = entry.get();
   }
   return found;
+}
+
+// Is there a model in use on which nothing runs?
+bool ModelSet::some_may_let_go() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    if (entry->served == nullptr) return false;
+    const SchedulerStatus status = entry->served->scheduler().status();
+    return status.running + status.waiting == 0;
+  });
 }
 
 std::uint64_t ModelSet::bytes_held() const {

@@ -83,9 +83,10 @@ struct ModelFailure {
 };
 
 // Models open and close on a thread of the set's own, one at a time, while the others go on computing. One that finds no room
-// closes those that nobody uses, the longest unused first. Open models take turns on the cores, a step each (a batch, or a call
-// between batches), so that each has all threads while it computes; what a model answers does not depend on the others. All
-// members are safe from any thread.
+// closes those that nobody uses, the longest unused first; where all are in use, one on which nothing runs gets a second to be
+// let go: a client may ask for the next model before its last request's use has ended. Open models take turns on the cores, a
+// step each (a batch, or a call between batches), so that each has all threads while it computes; what a model answers does not
+// depend on the others. All members are safe from any thread.
 class ModelSet {
  public:
   explicit ModelSet(ModelSetOptions options = {});
@@ -144,6 +145,7 @@ class ModelSet {
   void make_room(std::unique_lock<std::mutex>& lock, const Entry& entry, std::uint64_t bytes);
   Entry* longest_idle() const;
   void let_go(std::unique_lock<std::mutex>& lock, Entry& entry);
+  bool some_may_let_go() const;
   std::uint64_t bytes_held() const;
   std::string what_is_open(bool with_bytes) const;
   ModelUse use(Entry& entry);

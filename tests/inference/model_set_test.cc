@@ -128,6 +128,20 @@ TEST_F(ModelSetTest, TheLongestUnusedMakesRoomAndOneInUseNever) {
   EXPECT_THAT(open_names(models), ElementsAre("b", "c"));
 }
 
+TEST_F(ModelSetTest, AUseThatEndsAMomentLaterMakesRoom) {
+  ModelSetOptions options;
+  options.most_open = 1;
+  ModelSet models(std::move(options));
+  add_all(models);
+  ModelUse a = models.open("a");
+  std::promise<ModelUse> opened;
+  models.open("b", [&](ModelUse model, const ModelFailure*) { opened.set_value(std::move(model)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));  // in which the set finds no room
+  a = nullptr;
+  EXPECT_NE(opened.get_future().get(), nullptr);
+  EXPECT_THAT(open_names(models), ElementsAre("b"));
+}
+
 TEST_F(ModelSetTest, MemoryIsBoundedAndTheRefusalTellsFigures) {
   ModelSetOptions options;
   options.most_bytes = std::max(bytes(0) + bytes(2), bytes(1)) + 1000;

@@ -301,7 +301,6 @@ void ModelSet::load(std::unique_lock<std::mutex>& lock, Entry& entry) {
   lock.lock();
   entry.bytes = bytes;
   make_room(lock, entry, bytes);  // the file told less than it takes
-  if (stopping_) fail(ErrorKind::cancelled, "no model is opened any more");
   ModelUse model(new ServedModel(entry.name, std::move(engine), source.scheduler, turns_),
                  [this](ServedModel* served) { give_back(served); });
   entry.served = model.get(), entry.held = std::move(model), entry.state = ModelState::open;
@@ -311,6 +310,7 @@ void ModelSet::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry,
   const auto patience = std::chrono::steady_clock::now() + letting_go_time;
   while (true) {
     free_closed(lock);
+    if (stopping_) fail(ErrorKind::cancelled, "no model is opened any more");
     const std::int64_t open = std::count_if(entries_.begin(), entries_.end(), [](const auto& e) { return e->served; });
     const std::uint64_t held = bytes_held();
     const bool too_many = options_.most_open > 0 && open >= options_.most_open;
@@ -319,7 +319,7 @@ void ModelSet::make_room(std::unique_lock<std::mutex>& lock, const Entry& entry,
     if (!too_many && !too_big) return;
     if (Entry* idle = longest_idle()) {
       let_go(lock, *idle);
-    } else if (!stopping_ && bytes <= most_bytes && some_may_let_go() && std::chrono::steady_clock::now() < patience) {
+    } else if (bytes <= most_bytes && some_may_let_go() && std::chrono::steady_clock::now() < patience) {
       news_.wait_for(lock, std::chrono::milliseconds(5));  // nobody tells of a use that is not the last
     } else if (too_many) {
       throw NoRoom(ErrorKind::too_big,

@@ -112,9 +112,7 @@ TEST_F(ModelSetTest, AFileThatIsNoModelIsAnErrorAndTheOthersGoOn) {
 }
 
 TEST_F(ModelSetTest, TheLongestUnusedMakesRoomAndOneInUseNever) {
-  ModelSetOptions options;
-  options.most_open = 2;
-  ModelSet models(std::move(options));
+  ModelSet models({.most_open = 2});
   add_all(models);
   ModelUse a = models.open("a");
   models.open("b");
@@ -129,9 +127,7 @@ TEST_F(ModelSetTest, TheLongestUnusedMakesRoomAndOneInUseNever) {
 }
 
 TEST_F(ModelSetTest, AUseThatEndsAMomentLaterMakesRoom) {
-  ModelSetOptions options;
-  options.most_open = 1;
-  ModelSet models(std::move(options));
+  ModelSet models({.most_open = 1});
   add_all(models);
   ModelUse a = models.open("a");
   std::promise<ModelUse> opened;
@@ -143,9 +139,7 @@ TEST_F(ModelSetTest, AUseThatEndsAMomentLaterMakesRoom) {
 }
 
 TEST_F(ModelSetTest, MemoryIsBoundedAndTheRefusalTellsFigures) {
-  ModelSetOptions options;
-  options.most_bytes = std::max(bytes(0) + bytes(2), bytes(1)) + 1000;
-  ModelSet models(std::move(options));
+  ModelSet models({.most_bytes = std::max(bytes(0) + bytes(2), bytes(1)) + 1000});
   add_all(models);
   models.open("a"), models.open("c");
   models.open("b");  // takes more than either
@@ -179,9 +173,7 @@ TEST_F(ModelSetTest, OneThatIsClosedServesItsUsersToTheEnd) {
 }
 
 TEST_F(ModelSetTest, OneThatNobodyUsesIsClosedAfterAWhile) {
-  ModelSetOptions options;
-  options.idle_time = std::chrono::seconds(1);
-  ModelSet models(std::move(options));
+  ModelSet models({.idle_time = std::chrono::seconds(1)});
   add_all(models);
   const ModelUse a = models.open("a");
   models.open("b");
@@ -232,9 +224,7 @@ TEST_F(ModelSetTest, ThreadsOpenUseAndCloseAtTheSameTime) {
     Session session = engine->new_session();
     expected.push_back(engine->generate(session, request(9, 12).generate).ids);
   }
-  ModelSetOptions options;
-  options.most_open = 2;
-  ModelSet models(std::move(options));
+  ModelSet models({.most_open = 2});
   add_all(models);
   std::atomic<int> answered{0}, refused{0};
   std::vector<std::thread> callers;

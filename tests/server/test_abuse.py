@@ -18,13 +18,12 @@ from test_http import FINE, post
 from test_life import send, wait_for
 
 LIMIT = 10  # seconds for any answer
-KV_MEMORY = 64  # MiB that the cache may keep of what was asked
 SLOW = float(os.environ.get("BITNET_ABUSE_SLOWDOWN", "1"))  # of a build with sanitizers
 
 
 @pytest.fixture(scope="module")
 def victim(start):
-    server = start("--parallel", 4, "--max-queue", 8, "--kv-memory", KV_MEMORY, "--request-timeout", 60)
+    server = start("--parallel", 4, "--max-queue", 8, "--kv-memory", 64, "--request-timeout", 60)
     server.baseline = None
     exchange(server, FINE)
     yield server
